@@ -1,0 +1,73 @@
+// The one expression grammar of Deja: `of = "price * quantity"`, `where = "price > 10 and category
+// == 'shoes'"`, a replay map's `when`. Compiled once, evaluated without allocation; a compiled
+// expression is immutable and may be evaluated by any thread.
+//
+//   or < and < not < == != < <= > >= < + - < * / < unary - < ( ) number 'text' "text" field
+//
+// Comparisons do not chain. A field name is letters, digits, _ and . ("traits.plan"). A missing
+// field makes a comparison false (!= too) and arithmetic absent; a text in arithmetic, a division
+// by zero and a result that is not finite are absent as well. == and != compare kind and value;
+// < <= > >= need two numbers or two texts, else they are false. A value as a condition is true when
+// it is a true bool, a number other than 0 or a text that is not empty.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shm/base/result.h"
+#include "shm/value.h"
+
+namespace deja {
+
+/// Where a compiled expression gets its fields from: field number × element → value.
+class FieldSource {
+ public:
+  virtual ~FieldSource() = default;
+  [[nodiscard]] virtual Value field(std::uint32_t number, std::uint32_t element) const = 0;
+};
+
+/// What a field name means to the one who compiles.
+struct FieldMeaning {
+  std::uint32_t number = 0;  ///< handed back to FieldSource::field
+  std::uint16_t root = 0;    ///< 0: one value; else the array it is an element of
+};
+
+/// A mistake in an expression, for a person.
+struct ExpressionError {
+  std::string message;     ///< "unknown field 'prize'; did you mean 'price'?"
+  std::size_t offset = 0;  ///< byte in the text at which it was noticed
+};
+
+class Expression {
+ public:
+  using Resolver = std::function<std::optional<FieldMeaning>(std::string_view name)>;
+
+  /// Compiles `text`. `names` are all names that the resolver knows, for the "did you mean".
+  /// Fields of two different arrays in one expression are an error.
+  [[nodiscard]] static std::variant<Expression, ExpressionError> compile(
+      std::string_view text, const Resolver& resolver, const std::vector<std::string>& names);
+
+  /// The value for one element; `element` matters only when root() is not 0. A text result is a
+  /// view of the source's or of this expression's. No allocation.
+  [[nodiscard]] Value evaluate(const FieldSource& source, std::uint32_t element) const;
+
+  /// evaluate() as a condition.
+  [[nodiscard]] bool holds(const FieldSource& source, std::uint32_t element) const;
+
+  /// 0, or the array whose elements it must be evaluated for, one by one.
+  [[nodiscard]] std::uint16_t root() const { return root_; }
+
+ private:
+  Expression() = default;
+  // Representation is the implementation's: a flat postfix program and its constants.
+  struct Step;
+  std::vector<Step> steps_;
+  std::vector<std::string> texts_;
+  std::uint16_t root_ = 0;
+};
+
+}  // namespace deja
