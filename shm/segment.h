@@ -1,0 +1,94 @@
+// An appliance's segment: made by the supervisor from a plan, opened by the service's processes.
+// Renderers use libdeja instead, which needs libc alone. Start-up code; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <capnp/serialize.h>
+
+#include "shm/catalog.capnp.h"
+#include "shm/mapped_file.h"
+#include "shm/settings.capnp.h"
+#include "shm/superblock.h"
+#include "shm/table_geometry.h"
+
+namespace deja {
+
+struct SegmentPlan {
+  std::string directory;        ///< [appliance] directory, "/dev/shm"
+  std::string appliance;
+  std::uint64_t profiles_max = 0;
+  std::uint32_t shard_count = 0;
+  std::uint32_t worker_count = 0;
+  std::uint32_t ingest_count = 0;
+  std::uint32_t key_bytes = 0;
+  std::uint32_t frame_bytes = 0;
+  std::uint32_t reuse_blocks = kReuseBlocksDefault;
+  std::uint64_t ring_bytes = 0;
+  std::uint64_t log_bytes = 0;
+  std::uint64_t return_bytes = 0;
+  std::uint64_t verdict_bytes = 0;
+  std::uint64_t dedup_window = 0;
+  HugePages huge_pages = HugePages::kTry;
+  std::string readers_group;    ///< empty: the service's own
+  std::vector<std::uint8_t> catalog;   ///< a flat message, segment table included
+  std::vector<std::uint8_t> settings;  ///< likewise
+};
+
+/// What creating a segment found out about the host, for a person.
+struct SegmentReport {
+  Placement placement;             ///< of the profile table
+  std::vector<std::string> notes;  ///< "huge pages: 0 of 1.2 GiB given: shmem_enabled is never"
+};
+
+/// Makes all files of a new incarnation and renames its superblock in, state kStarting; an old
+/// superblock of that name is marked superseded and its files are removed. The caller has made sure
+/// that no other supervisor serves the name. All or nothing: on an error no new file is left.
+[[nodiscard]] Result<SegmentReport> create_segment(const SegmentPlan& plan);
+
+/// Removes the current incarnation's files (state must be kStopped), the bells and, when empty, the
+/// directory. Renderers that still map them see kStopped.
+Status remove_segment(const std::string& directory, const std::string& appliance);
+
+class Segment {
+ public:
+  /// Opens `segment_directory` ("/dev/shm/deja-shop") by its superblock; checks magic, versions and
+  /// every count against the files.
+  [[nodiscard]] static Result<Segment> open(const std::string& segment_directory);
+
+  [[nodiscard]] const SuperblockLayout& superblock() const {
+    return *superblock_.at<const SuperblockLayout>();
+  }
+  [[nodiscard]] const TableGeometry& geometry() const { return geometry_; }
+  [[nodiscard]] schema::Catalog::Reader catalog() const;
+  [[nodiscard]] schema::Settings::Reader settings() const;
+  [[nodiscard]] std::span<const std::uint8_t> catalog_bytes() const;
+
+  /// Path of a file of this incarnation: path("log-0").
+  [[nodiscard]] std::string path(const std::string& name) const;
+  /// Path without an incarnation, for FIFOs and sockets: stable_path("bell-keeper.fifo").
+  [[nodiscard]] std::string stable_path(const std::string& name) const;
+  /// Maps a file of this incarnation whole.
+  [[nodiscard]] Result<MappedFile> map(const std::string& name, MappedFile::Mode mode) const;
+
+  /// The supervisor's alone: maps the superblock for writing.
+  [[nodiscard]] Result<MappedFile> map_superblock_for_writing() const;
+
+ private:
+  Segment(std::string directory, MappedFile superblock, MappedFile catalog, MappedFile settings);
+  std::string directory_;
+  MappedFile superblock_;
+  MappedFile catalog_file_;
+  MappedFile settings_file_;
+  TableGeometry geometry_;
+  std::unique_ptr<capnp::FlatArrayMessageReader> catalog_reader_;
+  std::unique_ptr<capnp::FlatArrayMessageReader> settings_reader_;
+};
+
+/// Over the sizes and offsets of all structs in shared memory: differs when one changes.
+[[nodiscard]] std::uint32_t layout_hash();
+
+}  // namespace deja
