@@ -23,8 +23,8 @@ enum class LogKind : std::uint8_t {
 /// Why a worker did not apply a record. The numbers go over the verdict ring to ingest.
 enum class RefusalReason : std::uint8_t {
   kNone = 0,
-  kTableFull = 1,   ///< a new user, and no room: 503
-  kBrokenRecord = 2 ///< the bytes in the ring are not an event record
+  kTableFull = 1,    ///< a new user, and no room: 503
+  kBrokenRecord = 2  ///< the bytes in the ring are not an event record
 };
 
 struct LogRecordLayout {
@@ -33,7 +33,7 @@ struct LogRecordLayout {
   std::uint64_t ring_end;       // behind it
   std::int64_t consumed_us;     // wall clock when the worker took it
   std::uint32_t shard;
-  std::uint16_t ring;           // r: number of the ingest thread
+  std::uint16_t ring;  // r: number of the ingest thread
   LogKind kind;
   RefusalReason reason;
   std::uint32_t event_bytes;

@@ -13,7 +13,8 @@
 //  1. consumer_position <= producer_position <= consumer_position + capacity.
 //  2. Bytes between the two were written before producer_position was stored (SYNC(ring.publish)),
 //     and are not written again before consumer_position has passed them (SYNC(ring.release)).
-//  3. A batch of commits becomes visible by one release store: a producer that dies before it leaves
+//  3. A batch of commits becomes visible by one release store: a producer that dies before it
+//  leaves
 //     nothing, and the next one attached goes on at the published position.
 //  4. The consumer trusts no byte: a record that does not fit between the positions is reported as
 //     broken; it copies a record, checks the copy, and uses the copy only.

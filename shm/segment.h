@@ -18,7 +18,7 @@
 namespace deja {
 
 struct SegmentPlan {
-  std::string directory;        ///< [appliance] directory, "/dev/shm"
+  std::string directory;  ///< [appliance] directory, "/dev/shm"
   std::string appliance;
   std::uint64_t profiles_max = 0;
   std::uint32_t shard_count = 0;
@@ -33,7 +33,7 @@ struct SegmentPlan {
   std::uint64_t verdict_bytes = 0;
   std::uint64_t dedup_window = 0;
   HugePages huge_pages = HugePages::kTry;
-  std::string readers_group;    ///< empty: the service's own
+  std::string readers_group;           ///< empty: the service's own
   std::vector<std::uint8_t> catalog;   ///< a flat message, segment table included
   std::vector<std::uint8_t> settings;  ///< likewise
 };

@@ -22,7 +22,7 @@ inline constexpr std::uint64_t kSuperblockMagic = 0x314d4853414a4544;  // "DEJAS
 inline constexpr std::uint32_t kLayoutVersion = 1;
 
 enum class SegmentState : std::uint32_t {
-  kStarting = 0,    ///< files are there, profiles are being read back
+  kStarting = 0,  ///< files are there, profiles are being read back
   kServing = 1,
   kDraining = 2,    ///< no new events; what was accepted is being applied and flushed
   kStopped = 3,     ///< nobody writes any more; profiles stay readable while mapped
@@ -34,15 +34,15 @@ enum class ShardFunction : std::uint32_t { kMurmur2 = 1 };
 struct SuperblockLayout {
   std::atomic<std::uint64_t> magic;
   std::uint32_t layout_version;
-  std::uint32_t layout_hash;         // layout_hash() of superblock.cc: sizes and offsets of all structs
-  std::uint64_t incarnation;         // one life of the segment: wall clock at creation, us
-  std::uint8_t boot_id[16];          // of /proc/sys/kernel/random/boot_id
+  std::uint32_t layout_hash;  // layout_hash() of superblock.cc: sizes and offsets of all structs
+  std::uint64_t incarnation;  // one life of the segment: wall clock at creation, us
+  std::uint8_t boot_id[16];   // of /proc/sys/kernel/random/boot_id
   std::int64_t created_us;
   std::int64_t supervisor_pid;
-  std::uint64_t hash_secret[2];      // keys the index, drawn per incarnation
+  std::uint64_t hash_secret[2];  // keys the index, drawn per incarnation
   std::uint64_t catalog_hash;
   std::uint64_t catalog_bytes;
-  std::uint32_t ingest_count;        // ingest threads = rings per worker
+  std::uint32_t ingest_count;  // ingest threads = rings per worker
   std::uint32_t worker_count;
   std::uint32_t shard_count;
   ShardFunction shard_function;
@@ -51,13 +51,13 @@ struct SuperblockLayout {
   std::uint32_t overflow_buckets;
   std::uint32_t key_bytes;
   std::uint32_t frame_bytes;
-  std::uint32_t reuse_blocks;        // length of the FIFO before a block is used again
+  std::uint32_t reuse_blocks;  // length of the FIFO before a block is used again
   std::uint64_t ring_bytes;
   std::uint64_t log_bytes;
   std::uint64_t return_bytes;
   std::uint64_t verdict_bytes;
   std::uint64_t dedup_window;
-  char appliance[40];                // zero-terminated name
+  char appliance[40];  // zero-terminated name
   std::atomic<SegmentState> state;
   std::uint32_t reserved;
   std::atomic<std::int64_t> heartbeat_us;  // of the supervisor, wall clock

@@ -1,8 +1,8 @@
 // How many blocks and buckets a shard has and where they lie: one computation, used by whoever
 // sizes the files, by owners and by readers. Plain data, libc alone; immutable after start.
 //
-// File profiles-<w>: the shards that worker w owns (s % worker_count == w), each `shard_bytes` long,
-// in the order of their numbers:
+// File profiles-<w>: the shards that worker w owns (s % worker_count == w), each `shard_bytes`
+// long, in the order of their numbers:
 //
 //   ShardLayout │ buckets: (main + overflow) × 64 B │ links: (main + overflow) × 4 B │ blocks
 #pragma once

@@ -14,8 +14,8 @@ enum class ValueKind : std::uint8_t { kAbsent = 0, kNull = 1, kBool = 2, kNumber
 
 struct Value {
   ValueKind kind = ValueKind::kAbsent;
-  double number = 0;              ///< kNumber (never NaN or infinite), kBool as 0 or 1
-  const char* text = nullptr;     ///< kText: UTF-8, not terminated
+  double number = 0;           ///< kNumber (never NaN or infinite), kBool as 0 or 1
+  const char* text = nullptr;  ///< kText: UTF-8, not terminated
   std::uint32_t text_bytes = 0;
 
   [[nodiscard]] static constexpr Value of(double value) {

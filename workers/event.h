@@ -72,9 +72,9 @@ struct Event {
 
   std::int64_t received_us = 0;
   std::int64_t time_us = 0;
-  std::uint64_t id_low = 0;   ///< both 0: no id
+  std::uint64_t id_low = 0;  ///< both 0: no id
   std::uint64_t id_high = 0;
-  std::uint64_t kinds = 0;    ///< bit k: Catalog.events[k]
+  std::uint64_t kinds = 0;  ///< bit k: Catalog.events[k]
   std::uint32_t shard = 0;
   Key key;
   EventValues values;

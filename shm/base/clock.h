@@ -15,7 +15,9 @@ namespace deja {
 }
 
 /// Wall clock, microseconds since the epoch: the unit of every event time.
-[[nodiscard]] inline std::int64_t wall_us() { return clock_ns(CLOCK_REALTIME) / 1000; }
+[[nodiscard]] inline std::int64_t wall_us() {
+  return clock_ns(CLOCK_REALTIME) / 1000;
+}
 
 /// Wall clock at the kernel's tick (1 to 4 ms old), microseconds since the epoch.
 [[nodiscard]] inline std::int64_t wall_coarse_us() {
@@ -23,6 +25,8 @@ namespace deja {
 }
 
 /// For differences only: never set back, the same in all processes of one boot.
-[[nodiscard]] inline std::int64_t steady_ns() { return clock_ns(CLOCK_MONOTONIC); }
+[[nodiscard]] inline std::int64_t steady_ns() {
+  return clock_ns(CLOCK_MONOTONIC);
+}
 
 }  // namespace deja

@@ -42,7 +42,7 @@ class CrashPoints {
 
 }  // namespace deja
 
-#define CRASH_POINT(name)                                             \
-  do {                                                                \
+#define CRASH_POINT(name)                                               \
+  do {                                                                  \
     if (::deja::CrashPoints::armed()) ::deja::CrashPoints::reach(name); \
   } while (false)

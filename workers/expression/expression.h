@@ -11,11 +11,13 @@
 // it is a true bool, a number other than 0 or a text that is not empty.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "shm/base/result.h"
@@ -62,11 +64,40 @@ class Expression {
   [[nodiscard]] std::uint16_t root() const { return root_; }
 
  private:
+  enum class Operation : std::uint8_t {
+    kNumber,
+    kText,
+    kField,  // push one value
+    kNegate,
+    kNot,  // change the topmost
+    kMultiply,
+    kDivide,
+    kAdd,
+    kSubtract,  // take two, push one
+    kEqual,
+    kNotEqual,
+    kLess,
+    kLessOrEqual,
+    kGreater,
+    kGreaterOrEqual,
+    kAnd,
+    kOr,
+  };
+  /// One step of the flat postfix program.
+  struct Step {
+    Operation operation;
+    std::uint32_t index = 0;  ///< kText: in texts_; kField: the field's number
+    double number = 0;        ///< kNumber
+  };
+  class Compiler;
+
   Expression() = default;
-  // Representation is the implementation's: a flat postfix program and its constants.
-  struct Step;
+  template <std::size_t kStackValues>
+  [[nodiscard]] Value run(const FieldSource& source, std::uint32_t element) const;
+
   std::vector<Step> steps_;
-  std::vector<std::string> texts_;
+  std::vector<std::string> texts_;  ///< by index, never by pointer: an expression may be copied
+  std::uint32_t stack_values_ = 0;  ///< most values that wait at once
   std::uint16_t root_ = 0;
 };
 
