@@ -16,6 +16,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,7 +102,7 @@ class ProcessFile {
   [[nodiscard]] Histogram histogram(std::string_view name);
 
   /// Counts a distinct error; texts beyond kErrorsMax share one entry. Not for the way of an event
-  /// but in its failure paths: a linear look through the entries. One thread at a time.
+  /// but in its failure paths: a linear look through the entries, under a lock of this process's.
   void error(std::string_view text);
 
   void heartbeat(std::int64_t now_us) {
@@ -110,6 +112,7 @@ class ProcessFile {
  private:
   MappedFile file_;
   ProcessHeaderLayout* header_;
+  std::unique_ptr<std::mutex> adding_ = std::make_unique<std::mutex>();  // threads of this process
 };
 
 /// A copy of what a process shows, for people and /metrics. Trusts no byte of the file.

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +18,15 @@
 #include "shm/table_geometry.h"
 
 namespace deja {
+
+/// A file beyond superblock, catalog, settings and profiles: what it is for is its writer's affair
+/// (workers/segment_files.h lists them all).
+struct SegmentFile {
+  std::string name;
+  std::uint64_t bytes = 0;
+  Audience audience = Audience::kService;
+  std::function<void(std::uint8_t* memory)> format;  ///< on zeroed memory; empty: stays zero
+};
 
 struct SegmentPlan {
   std::string directory;  ///< [appliance] directory, "/dev/shm"
@@ -36,6 +47,12 @@ struct SegmentPlan {
   std::string readers_group;           ///< empty: the service's own
   std::vector<std::uint8_t> catalog;   ///< a flat message, segment table included
   std::vector<std::uint8_t> settings;  ///< likewise
+  std::vector<SegmentFile> files;
+  std::vector<std::string> fifos;  ///< "bell-keeper.fifo": survive the incarnation
+
+  [[nodiscard]] TableGeometry geometry() const {
+    return TableGeometry::plan(profiles_max, shard_count, worker_count, key_bytes, frame_bytes);
+  }
 };
 
 /// What creating a segment found out about the host, for a person.
@@ -87,8 +104,5 @@ class Segment {
   std::unique_ptr<capnp::FlatArrayMessageReader> catalog_reader_;
   std::unique_ptr<capnp::FlatArrayMessageReader> settings_reader_;
 };
-
-/// Over the sizes and offsets of all structs in shared memory: differs when one changes.
-[[nodiscard]] std::uint32_t layout_hash();
 
 }  // namespace deja

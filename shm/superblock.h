@@ -34,7 +34,7 @@ enum class ShardFunction : std::uint32_t { kMurmur2 = 1 };
 struct SuperblockLayout {
   std::atomic<std::uint64_t> magic;
   std::uint32_t layout_version;
-  std::uint32_t layout_hash;  // layout_hash() of superblock.cc: sizes and offsets of all structs
+  std::uint32_t layout_hash;  // shm/layout_hash.h: sizes and offsets
   std::uint64_t incarnation;  // one life of the segment: wall clock at creation, us
   std::uint8_t boot_id[16];   // of /proc/sys/kernel/random/boot_id
   std::int64_t created_us;

@@ -51,7 +51,9 @@ class [[nodiscard]] Result {
     return *std::get_if<0>(&state_);
   }
   T& operator*() { return value(); }
+  const T& operator*() const { return value(); }
   T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
   [[nodiscard]] const Error& error() const {
     CHECK(!ok());
     return *std::get_if<1>(&state_);
