@@ -14,8 +14,7 @@
 //  2. Bytes between the two were written before producer_position was stored (SYNC(ring.publish)),
 //     and are not written again before consumer_position has passed them (SYNC(ring.release)).
 //  3. A batch of commits becomes visible by one release store: a producer that dies before it
-//  leaves
-//     nothing, and the next one attached goes on at the published position.
+//     leaves nothing, and the next one attached goes on at the published position.
 //  4. The consumer trusts no byte: a record that does not fit between the positions is reported as
 //     broken; it copies a record, checks the copy, and uses the copy only.
 #pragma once
@@ -61,8 +60,11 @@ class RingProducer {
  public:
   /// Attaches to a ring file mapped for writing (made by format_ring) and to where the consumer
   /// keeps its position, mapped read-only. Goes on where the last producer had published.
+  /// With a second position space is free only behind both. A position that makes no sense (ahead
+  /// of the producer's, or too far behind) makes the ring full, and nothing worse.
   RingProducer(void* file, std::uint64_t file_bytes,
-               const std::atomic<std::uint64_t>* consumer_position);
+               const std::atomic<std::uint64_t>* consumer_position,
+               const std::atomic<std::uint64_t>* second_consumer_position = nullptr);
 
   /// Reserves room for a payload of up to `size_max` bytes: 8-byte aligned, contiguous, valid until
   /// commit or the next claim. nullptr: the ring is full (back-pressure; the caller counts it).
@@ -80,20 +82,26 @@ class RingProducer {
   [[nodiscard]] std::uint64_t published_position() const { return published_position_; }
   /// Behind the last committed record.
   [[nodiscard]] std::uint64_t committed_position() const { return committed_position_; }
-  /// As loaded now (acquire).
+  /// As loaded now (acquire); of two the one further behind.
   [[nodiscard]] std::uint64_t consumer_position() const;
   [[nodiscard]] std::uint64_t capacity_bytes() const { return capacity_bytes_; }
 
  private:
+  void refresh_consumer_position();
+  /// How far a consumer is behind us; one that claims to be ahead is infinitely so.
+  [[nodiscard]] std::uint64_t bytes_behind(std::uint64_t position) const;
+
   RingHeaderLayout* header_;
   std::uint8_t* data_;
   std::uint64_t capacity_bytes_;
   const std::atomic<std::uint64_t>* consumer_position_shared_;
-  std::uint64_t consumer_position_cached_;
-  std::uint64_t published_position_;
-  std::uint64_t committed_position_;
-  std::uint64_t claim_position_;
+  const std::atomic<std::uint64_t>* second_consumer_position_shared_;
+  std::uint64_t consumer_position_cached_ = 0;
+  std::uint64_t published_position_ = 0;
+  std::uint64_t committed_position_ = 0;
+  std::uint64_t claim_position_ = 0;
   std::uint32_t claim_size_ = 0;
+  bool claim_open_ = false;
 };
 
 /// One record as the consumer meets it. `payload` is still the ring's memory: copy, then check.
@@ -124,7 +132,7 @@ class RingConsumer {
   void release(std::uint64_t position);
 
   /// Reads again from `position` (recovery); not before the released one.
-  void seek(std::uint64_t position) { read_position_ = position; }
+  void seek(std::uint64_t position);
 
   [[nodiscard]] std::uint64_t read_position() const { return read_position_; }
   /// As loaded now (acquire).
@@ -132,12 +140,15 @@ class RingConsumer {
   [[nodiscard]] bool empty() const { return producer_position() == read_position_; }
 
  private:
+  [[nodiscard]] RingRecord broken();
+
   const RingHeaderLayout* header_;
   const std::uint8_t* data_;
   std::uint64_t capacity_bytes_;
   std::atomic<std::uint64_t>* consumer_position_shared_;
   std::uint64_t producer_position_cached_ = 0;
   std::uint64_t read_position_;
+  bool broken_ = false;
 };
 
 /// Makes an empty ring of `capacity_bytes` (a power of two, >= 4096) in zeroed memory of
