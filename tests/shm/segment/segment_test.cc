@@ -1,0 +1,196 @@
+// Segments made and opened on a real directory: rights, replacement, damage.
+#include "shm/segment.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <capnp/message.h>
+#include <filesystem>
+#include <fstream>
+
+#include "shm/base/clock.h"
+
+namespace deja {
+namespace {
+
+template <typename Schema>
+std::vector<std::uint8_t> flat_message() {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<Schema>();
+  const kj::Array<capnp::word> words = capnp::messageToFlatArray(message);
+  const auto bytes = words.asBytes();
+  return {bytes.begin(), bytes.end()};
+}
+
+class SegmentTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/deja-segment-XXXXXX";
+    ASSERT_NE(mkdtemp(path), nullptr);
+    directory_ = path;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  [[nodiscard]] SegmentPlan plan() const {
+    SegmentPlan plan;
+    plan.directory = directory_;
+    plan.appliance = "shop";
+    plan.profiles_max = 1000;
+    plan.shard_count = 5;
+    plan.worker_count = 2;
+    plan.ingest_count = 1;
+    plan.key_bytes = 64;
+    plan.frame_bytes = 128;
+    plan.ring_bytes = 4096;
+    plan.huge_pages = HugePages::kOff;
+    plan.catalog = flat_message<schema::Catalog>();
+    plan.settings = flat_message<schema::Settings>();
+    plan.files.push_back(
+        {"scratch", 100, Audience::kService, [](std::uint8_t* memory) { memory[99] = 7; }});
+    plan.fifos.push_back("bell-x.fifo");
+    return plan;
+  }
+  [[nodiscard]] std::string segment_path() const { return directory_ + "/deja-shop"; }
+  [[nodiscard]] std::size_t file_count() const {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(segment_path())) {
+      count += entry.exists() ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::string directory_;
+};
+
+TEST_F(SegmentTest, IsOpenedWithTheCountsItWasMadeWith) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  Result<Segment> segment = Segment::open(segment_path());
+  ASSERT_TRUE(segment.ok()) << segment.error().message();
+  EXPECT_EQ(segment->geometry().shard_count, 5U);
+  EXPECT_EQ(segment->geometry().shards_of(0), 3U);
+  EXPECT_EQ(segment->geometry().shards_of(1), 2U);
+  EXPECT_EQ(segment->superblock().state.load(), SegmentState::kStarting);
+  Result<MappedFile> scratch = segment->map("scratch", MappedFile::Mode::kReadWrite);
+  ASSERT_TRUE(scratch.ok());
+  EXPECT_EQ(scratch->data()[99], 7);
+  Result<MappedFile> profiles = segment->map("profiles-1", MappedFile::Mode::kReadOnly);
+  ASSERT_TRUE(profiles.ok());
+  EXPECT_GE(profiles->bytes(), segment->geometry().file_bytes(1));
+}
+
+TEST_F(SegmentTest, ReadersGetProfilesAndCatalogAndNothingElse) {
+  const mode_t old_mask = umask(0);
+  ASSERT_TRUE(create_segment(plan()).ok());
+  umask(old_mask);
+  Result<Segment> segment = Segment::open(segment_path());
+  ASSERT_TRUE(segment.ok());
+  const auto mode_of = [&](const std::string& path) {
+    struct stat status {};
+    EXPECT_EQ(stat(path.c_str(), &status), 0) << path;
+    return status.st_mode & 07777U;
+  };
+  EXPECT_EQ(mode_of(segment_path()), 0750U);
+  EXPECT_EQ(mode_of(segment->stable_path("superblock")), 0640U);
+  EXPECT_EQ(mode_of(segment->path("profiles-0")), 0640U);
+  EXPECT_EQ(mode_of(segment->path("catalog")), 0640U);
+  EXPECT_EQ(mode_of(segment->path("settings")), 0600U);
+  EXPECT_EQ(mode_of(segment->path("scratch")), 0600U);
+  EXPECT_EQ(mode_of(segment->stable_path("bell-x.fifo")), 0600U);
+}
+
+TEST_F(SegmentTest, ANewOneSupersedesTheOldAndTakesItsFilesAway) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  Result<Segment> old_one = Segment::open(segment_path());
+  ASSERT_TRUE(old_one.ok());
+  const std::string old_profiles = old_one->path("profiles-0");
+  const std::size_t files_before = file_count();
+  ASSERT_TRUE(create_segment(plan()).ok());
+  EXPECT_EQ(old_one->superblock().state.load(), SegmentState::kSuperseded);
+  EXPECT_FALSE(std::filesystem::exists(old_profiles));
+  EXPECT_EQ(file_count(), files_before);
+  Result<Segment> new_one = Segment::open(segment_path());
+  ASSERT_TRUE(new_one.ok());
+  EXPECT_GT(new_one->superblock().incarnation, old_one->superblock().incarnation);
+  EXPECT_NE(new_one->superblock().hash_secret[0], old_one->superblock().hash_secret[0]);
+}
+
+TEST_F(SegmentTest, AFailedCreationLeavesTheOldOneAlone) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  const std::size_t files_before = file_count();
+  SegmentPlan impossible = plan();
+  impossible.files.push_back({"too-large", 1ULL << 60U, Audience::kService, {}});
+  const Result<SegmentReport> failed = create_segment(impossible);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().message().find("too-large"), std::string::npos);
+  EXPECT_FALSE(failed.error().remedy.empty());
+  EXPECT_EQ(file_count(), files_before);
+  Result<Segment> old_one = Segment::open(segment_path());
+  ASSERT_TRUE(old_one.ok());
+  EXPECT_EQ(old_one->superblock().state.load(), SegmentState::kStarting);
+}
+
+TEST_F(SegmentTest, IsRemovedWithoutARest) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  ASSERT_TRUE(remove_segment(directory_, "shop").ok());
+  EXPECT_FALSE(std::filesystem::exists(segment_path()));
+}
+
+TEST_F(SegmentTest, DamageIsASentenceAndNotACrash) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  const std::string superblock = segment_path() + "/superblock";
+  const auto damage = [&](std::streamoff offset, std::uint32_t value) {
+    std::fstream file(superblock, std::ios::in | std::ios::out | std::ios::binary);
+    std::uint32_t before = 0;
+    file.seekg(offset);
+    file.read(reinterpret_cast<char*>(&before), sizeof before);
+    file.seekp(offset);
+    file.write(reinterpret_cast<const char*>(&value), sizeof value);
+    file.flush();
+    const Result<Segment> opened = Segment::open(segment_path());
+    EXPECT_FALSE(opened.ok()) << "offset " << offset << " value " << value;
+    if (!opened.ok()) {
+      EXPECT_FALSE(opened.error().message().empty());
+    }
+    file.seekp(offset);
+    file.write(reinterpret_cast<const char*>(&before), sizeof before);
+  };
+  damage(0, 0);
+  damage(offsetof(SuperblockLayout, layout_version), 99);
+  damage(offsetof(SuperblockLayout, layout_hash), 1);
+  damage(offsetof(SuperblockLayout, worker_count), 0);
+  damage(offsetof(SuperblockLayout, shard_count), 0xffffffffU);
+  damage(offsetof(SuperblockLayout, blocks_per_shard), 0xffffffU);
+  damage(offsetof(SuperblockLayout, frame_bytes), 12345);
+  damage(offsetof(SuperblockLayout, ingest_count), 0);
+  damage(offsetof(SuperblockLayout, catalog_bytes), 0x7fffffffU);
+  EXPECT_TRUE(Segment::open(segment_path()).ok());
+  std::filesystem::resize_file(superblock, 10);
+  EXPECT_FALSE(Segment::open(segment_path()).ok());
+}
+
+TEST_F(SegmentTest, AnAbsentOneSaysHowToStartIt) {
+  const Result<Segment> opened = Segment::open(segment_path());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_NE(opened.error().message().find("deja serve"), std::string::npos);
+}
+
+TEST_F(SegmentTest, AnUnknownReadersGroupIsRefused) {
+  SegmentPlan other = plan();
+  other.readers_group = "no-such-group-here";
+  const Result<SegmentReport> made = create_segment(other);
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(made.error().message().find("readers_group"), std::string::npos);
+}
+
+TEST_F(SegmentTest, RequiredHugePagesThatAreNotGivenAreAnErrorWithARemedy) {
+  SegmentPlan demanding = plan();
+  demanding.huge_pages = HugePages::kRequire;
+  demanding.profiles_max = 100;  // smaller than one huge page in every file
+  const Result<SegmentReport> made = create_segment(demanding);
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(made.error().message().find("shmem_enabled"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace deja
