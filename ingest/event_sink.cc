@@ -1,0 +1,359 @@
+#include "ingest/event_sink.h"
+
+#include <charconv>
+#include <cstring>
+#include <deque>
+#include <string>
+
+#include "ingest/event_time.h"
+#include "ingest/message_id.h"
+#include "ingest/recognizer.h"
+#include "ingest/record_builder.h"
+#include "ingest/refusal_codes.h"
+#include "ingest/unmatched_names.h"
+#include "ingest/verdict_shelf.h"
+#include "ring/positions.h"
+#include "ring/spsc_ring.h"
+#include "ring/verdict.h"
+#include "shm/consumed_layout.h"
+
+namespace deja {
+namespace {
+
+constexpr std::uint32_t kEventRecord = 1;  // the only type of record in ring-<i>-<w>
+constexpr std::size_t kIngestCodeCount = std::size(kIngestCodes);
+
+std::string labelled(const char* name, const std::string& labels) {
+  return std::string(name) + '{' + labels + '}';
+}
+
+// Appends to a text of bounded size; what does not fit is left out.
+class TextCursor {
+ public:
+  TextCursor(char* text, std::size_t bytes) : begin_(text), at_(text), end_(text + bytes) {}
+  void append(std::string_view part) {
+    if (part.size() > static_cast<std::size_t>(end_ - at_)) return;
+    std::memcpy(at_, part.data(), part.size());
+    at_ += part.size();
+  }
+  void append_hex(std::uint64_t number) {
+    char digits[16];
+    const auto result = std::to_chars(digits, digits + sizeof digits, number, 16);
+    append({digits, static_cast<std::size_t>(result.ptr - digits)});
+  }
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(at_ - begin_); }
+
+ private:
+  char* begin_;
+  char* at_;
+  char* end_;
+};
+
+// One worker as this thread knows it.
+struct Lane {
+  MappedFile ring_file;
+  MappedFile consumed_file;
+  MappedFile verdict_file;
+  RingProducer ring;
+  RingConsumer verdicts;
+  BellRope rope;
+  VerdictShelf shelf;
+  Counter fill_bytes;
+  std::uint64_t consumed_position = 0;
+};
+
+}  // namespace
+
+struct EventSink::State {
+  explicit State(const Segment& segment)
+      : recognizer(segment.catalog()), unmatched_names(recognizer) {}
+
+  std::uint32_t thread = 0;
+  std::uint32_t shard_count = 0;
+  std::uint32_t worker_count = 0;
+  std::uint64_t incarnation = 0;
+  std::uint32_t key_bytes = 0;
+  std::int64_t max_future_us = 0;
+  Recognizer recognizer;
+  UnmatchedNames unmatched_names;
+  ProcessFile* process = nullptr;
+  std::unique_ptr<MappedFile> positions_file;  // ingest-<i>
+  std::deque<Lane> lanes;                      // by worker; a Lane never moves
+  Counter received;
+  Counter unmatched;
+  Counter alias;
+  Counter future;
+  Counter ring_full;
+  Counter ring_records;
+  std::array<Counter, kIngestCodeCount> rejected;
+
+  void make_counters();
+  void count_rejected(const char* refusal_code);
+  SinkOutcome refuse_event(Refusal& refusal, const char* refusal_code, const char* message,
+                           const char* path);
+  [[nodiscard]] static const std::atomic<std::uint64_t>& consumed(const Lane& lane,
+                                                                  std::uint32_t ring) {
+    return consumed_ring(lane.consumed_file.at<const ConsumedLayout>(), ring)->position;
+  }
+  void take_verdicts(Lane& lane);
+};
+
+EventSink::EventSink() = default;
+EventSink::~EventSink() = default;
+
+void EventSink::State::make_counters() {
+  const std::string label = "thread=\"" + std::to_string(thread) + '"';
+  received = process->counter(labelled("deja_events_received_total", label));
+  unmatched = process->counter(labelled("deja_events_unmatched_total", label));
+  alias = process->counter(labelled("deja_events_alias_total", label));
+  future = process->counter(labelled("deja_future_events_total", label));
+  ring_full = process->counter(labelled("deja_ring_full_total", label));
+  ring_records = process->counter(labelled("deja_ring_records_total", label));
+  for (std::size_t at = 0; at < kIngestCodeCount; ++at) {
+    rejected[at] = process->counter(labelled(
+        "deja_events_rejected_total", std::string("code=\"") + kIngestCodes[at] + "\"," + label));
+  }
+}
+
+void EventSink::State::count_rejected(const char* refusal_code) {
+  received.add();
+  for (std::size_t at = 0; at + 1 < kIngestCodeCount; ++at) {
+    if (refusal_code == kIngestCodes[at] || std::strcmp(refusal_code, kIngestCodes[at]) == 0) {
+      rejected[at].add();
+      return;
+    }
+  }
+  rejected[kIngestCodeCount - 1].add();
+}
+
+SinkOutcome EventSink::State::refuse_event(Refusal& refusal, const char* refusal_code,
+                                           const char* message, const char* path) {
+  refuse(refusal, refusal_code, message, path);
+  count_rejected(refusal_code);
+  return SinkOutcome::kRefused;
+}
+
+Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::uint32_t thread,
+                                                   ProcessFile& process) {
+  const SuperblockLayout& superblock = segment.superblock();
+  if (thread >= superblock.ingest_count) {
+    return Error{"open the sink of ingest thread " + std::to_string(thread), 0,
+                 "The appliance was made for " + std::to_string(superblock.ingest_count) +
+                     " ingest threads; start it again with this count."};
+  }
+  std::unique_ptr<EventSink> sink(new EventSink);
+  sink->state_ = std::make_unique<State>(segment);
+  State& state = *sink->state_;
+  state.thread = thread;
+  state.shard_count = superblock.shard_count;
+  state.worker_count = superblock.worker_count;
+  state.incarnation = superblock.incarnation;
+  state.key_bytes = superblock.key_bytes < kKeyBytesMax ? superblock.key_bytes : kKeyBytesMax;
+  state.max_future_us = segment.settings().getMaxFutureUs();
+  state.process = &process;
+  state.make_counters();
+
+  const std::string number = std::to_string(thread);
+  auto positions = segment.map("ingest-" + number, MappedFile::Mode::kReadWrite);
+  if (!positions) return positions.error();
+  state.positions_file = std::make_unique<MappedFile>(std::move(*positions));
+  if (state.positions_file->bytes() < ingest_file_bytes(superblock.worker_count)) {
+    return Error{"map " + segment.path("ingest-" + number), 0, "The file is too short."};
+  }
+  for (std::uint32_t worker = 0; worker < superblock.worker_count; ++worker) {
+    const std::string other = std::to_string(worker);
+    auto ring = segment.map("ring-" + number + '-' + other, MappedFile::Mode::kReadWrite);
+    if (!ring) return ring.error();
+    auto consumed_file = segment.map("consumed-" + other, MappedFile::Mode::kReadOnly);
+    if (!consumed_file) return consumed_file.error();
+    if (consumed_file->bytes() < consumed_file_bytes(superblock.ingest_count)) {
+      return Error{"map " + segment.path("consumed-" + other), 0, "The file is too short."};
+    }
+    auto verdict = segment.map("verdict-" + other + '-' + number, MappedFile::Mode::kReadOnly);
+    if (!verdict) return verdict.error();
+    auto rope = BellRope::open(segment, "worker-" + other);
+    if (!rope) return rope.error();
+    const auto* consumed_position =
+        &consumed_ring(consumed_file->at<const ConsumedLayout>(), thread)->position;
+    RingProducer producer(ring->data(), ring->bytes(), consumed_position);
+    RingConsumer verdicts(verdict->data(), verdict->bytes(),
+                          &state.positions_file->at<PositionLayout>()[worker].value);
+    Counter fill = process.gauge(
+        labelled("deja_ring_fill_bytes", "thread=\"" + number + "\",worker=\"" + other + '"'));
+    state.lanes.push_back(Lane{std::move(*ring), std::move(*consumed_file), std::move(*verdict),
+                               producer, verdicts, std::move(*rope), VerdictShelf(), fill, 0});
+  }
+  sink->refresh();
+  return sink;
+}
+
+SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us, Refusal& refusal,
+                              Placed& placed) {
+  State& state = *state_;
+  if (event.call == CallType::kAlias) {
+    state.received.add();
+    state.alias.add();
+    return SinkOutcome::kDone;
+  }
+  if (event.call == CallType::kNone) {
+    return state.refuse_event(refusal, code::kMissingType, "an event needs its type", "type");
+  }
+  if (event.call == CallType::kTrack && event.name.empty()) {
+    return state.refuse_event(refusal, code::kMissingEvent, "a track needs its event's name",
+                              "event");
+  }
+  const bool known = !event.user_id.empty();
+  const std::string_view text = known ? event.user_id : event.anonymous_id;
+  if (text.empty()) {
+    return state.refuse_event(refusal, code::kMissingUser,
+                              "an event needs a userId or an anonymousId", "");
+  }
+  if (text.size() > state.key_bytes) {
+    return state.refuse_event(refusal, code::kKeyTooLong,
+                              "the user's id is longer than the appliance keeps",
+                              known ? "userId" : "anonymousId");
+  }
+  const EventTime time = event_time(event, received_us, state.max_future_us);
+  if (time.bad_member != nullptr) {
+    return state.refuse_event(refusal, code::kBadTimestamp,
+                              "a time must lie between the years 1970 and 9999", time.bad_member);
+  }
+  const std::uint64_t kinds = state.recognizer.recognize(event.call, event.name);
+  if (kinds == 0) {
+    state.received.add();
+    state.unmatched.add();
+    state.process->error(state.unmatched_names.sentence(event.call, event.name));
+    return SinkOutcome::kDone;
+  }
+
+  RecordFields fields;
+  fields.received_us = received_us;
+  fields.time_us = time.time_us;
+  const MessageId id = message_id_of(event.message_id);
+  fields.id_low = id.low;
+  fields.id_high = id.high;
+  fields.kinds = kinds;
+  fields.key = {known ? KeyNamespace::kUser : KeyNamespace::kAnonymous, text.data(),
+                static_cast<std::uint32_t>(text.size())};
+  fields.shard = shard_of(fields.key, state.shard_count);
+  const RecordValues values{
+      {event.captured.data(), event.captured_count}, state.recognizer.kinds_of_slot(), kinds};
+  const RecordSize size = record_size(fields, values);
+
+  const std::uint32_t worker = fields.shard % state.worker_count;
+  Lane& lane = state.lanes[worker];
+  if (size.bytes > lane.ring.capacity_bytes() / 4) {
+    return state.refuse_event(refusal, code::kEventTooLarge,
+                              "the event's values are larger than a ring takes", "");
+  }
+  const auto record_bytes = static_cast<std::uint32_t>(size.bytes);
+  std::uint8_t* record = lane.ring.claim(record_bytes);
+  if (record == nullptr) {
+    state.ring_full.add();
+    return SinkOutcome::kFull;
+  }
+  build_record(fields, values, size, record);
+  placed.worker = worker;
+  placed.end_position = lane.ring.commit(record_bytes, kEventRecord);
+  state.received.add();
+  state.ring_records.add();
+  if (time.was_future) state.future.add();
+  return SinkOutcome::kCommitted;
+}
+
+void EventSink::count_refused(const Refusal& refusal) {
+  state_->count_rejected(refusal.code == nullptr ? code::kOther : refusal.code);
+}
+
+void EventSink::refuse_full(Refusal& refusal) {
+  (void)state_->refuse_event(refusal, code::kRingFull,
+                             "the appliance is busy: send the event again later", "");
+}
+
+bool EventSink::publish() {
+  bool any = false;
+  for (Lane& lane : state_->lanes) {
+    if (!lane.ring.publish()) continue;
+    lane.rope.ring_if_asleep();
+    any = true;
+  }
+  return any;
+}
+
+void EventSink::refresh() {
+  for (Lane& lane : state_->lanes) {
+    // SYNC(consumed.position): the verdicts about records before this position are in their ring.
+    const std::uint64_t position =
+        State::consumed(lane, state_->thread).load(std::memory_order_acquire);
+    // A worker that answers for more than it was given answers for nothing.
+    if (position > lane.ring.published_position()) continue;
+    state_->take_verdicts(lane);
+    lane.consumed_position = position;
+    lane.fill_bytes.set(lane.ring.committed_position() - position);
+  }
+}
+
+void EventSink::State::take_verdicts(Lane& lane) {
+  for (;;) {
+    const RingRecord record = lane.verdicts.next();
+    if (record.outcome == RingRecord::Outcome::kEmpty) break;
+    VerdictLayout verdict{};
+    if (record.outcome == RingRecord::Outcome::kRecord && record.type == kVerdict &&
+        record.size_bytes == sizeof verdict) {
+      std::memcpy(&verdict, record.payload, sizeof verdict);
+      lane.shelf.put(verdict.ring_end, verdict.reason);
+    } else {
+      // What it refused can't be told from what it took any more: in doubt, refused.
+      process->error("a worker's verdicts make no sense; its events are answered as refused");
+      lane.shelf.forget_until(lane.ring.committed_position());
+    }
+    if (record.outcome == RingRecord::Outcome::kBroken) {
+      lane.verdicts.seek(lane.verdicts.producer_position());
+      break;
+    }
+  }
+  lane.verdicts.release(lane.verdicts.read_position());
+}
+
+bool EventSink::covers(const Placed& placed) const {
+  return state_->lanes[placed.worker].consumed_position >= placed.end_position;
+}
+
+bool EventSink::has_news() const {
+  for (const Lane& lane : state_->lanes) {
+    // SYNC(consumed.position)
+    const std::uint64_t position =
+        State::consumed(lane, state_->thread).load(std::memory_order_acquire);
+    if (position != lane.consumed_position && position <= lane.ring.published_position()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+RefusalReason EventSink::take_verdict(const Placed& placed) {
+  return state_->lanes[placed.worker].shelf.take(placed.end_position);
+}
+
+std::size_t EventSink::format_token(const std::uint64_t* ends, char* text,
+                                    std::size_t bytes) const {
+  TextCursor cursor(text, bytes);
+  cursor.append("v1.");
+  cursor.append_hex(state_->incarnation);
+  for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
+    if (ends[worker] == 0) continue;
+    cursor.append(".");
+    cursor.append_hex(state_->thread);
+    cursor.append(":");
+    cursor.append_hex(worker);
+    cursor.append(":");
+    cursor.append_hex(ends[worker]);
+  }
+  return cursor.size();
+}
+
+std::uint32_t EventSink::worker_count() const {
+  return state_->worker_count;
+}
+
+}  // namespace deja
