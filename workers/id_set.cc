@@ -1,0 +1,80 @@
+#include "workers/id_set.h"
+
+#include <cstring>
+
+#include "shm/base/crash_point.h"
+
+namespace deja {
+namespace {
+
+constexpr std::uint64_t kIdSetMagic = 0x3154'4553'444a'4544;  // "DEJDSET1"
+
+}  // namespace
+
+IdSet::IdSet(void* memory, std::uint32_t window)
+    : layout_(static_cast<IdSetLayout*>(memory)),
+      ids_(reinterpret_cast<std::uint64_t*>(layout_ + 1)),
+      table_(reinterpret_cast<std::uint32_t*>(ids_ + window + 1)),
+      window_(window),
+      slot_mask_(id_table_slots(window) - 1) {
+  if (layout_->magic != kIdSetMagic || layout_->window != window) {
+    layout_->inserted.store(0, std::memory_order_relaxed);
+    layout_->window = window;
+    std::atomic_signal_fence(std::memory_order_release);  // a kill respects program order
+    layout_->magic = kIdSetMagic;
+  }
+  rebuild();
+}
+
+void IdSet::rebuild() {
+  std::memset(table_, 0, (slot_mask_ + 1) * sizeof *table_);
+  const std::uint64_t inserted = inserted_count();
+  for (std::uint64_t number = forgotten_count(); number < inserted; ++number) {
+    add_to_table(place_of(number));
+  }
+}
+
+bool IdSet::contains(std::uint64_t id) const {
+  for (std::uint64_t slot = id & slot_mask_; table_[slot] != 0; slot = (slot + 1) & slot_mask_) {
+    if (ids_[table_[slot] - 1] == id) return true;
+  }
+  return false;
+}
+
+bool IdSet::insert(std::uint64_t id) {
+  if (window_ == 0 || contains(id)) return false;
+  const std::uint64_t inserted = inserted_count();
+  if (inserted >= window_) remove_from_table(place_of(inserted - window_));
+  const std::uint32_t place = place_of(inserted);
+  ids_[place] = id;
+  CRASH_POINT("worker.in_id_set");
+  layout_->inserted.store(inserted + 1, std::memory_order_release);
+  add_to_table(place);
+  return true;
+}
+
+void IdSet::add_to_table(std::uint32_t place) {
+  std::uint64_t slot = ids_[place] & slot_mask_;
+  while (table_[slot] != 0) slot = (slot + 1) & slot_mask_;
+  table_[slot] = place + 1;
+}
+
+void IdSet::remove_from_table(std::uint32_t place) {
+  std::uint64_t hole = ids_[place] & slot_mask_;
+  while (table_[hole] != place + 1) {
+    if (table_[hole] == 0) return;
+    hole = (hole + 1) & slot_mask_;
+  }
+  // Linear probing without tombstones: whoever lies behind and may begin at the hole moves into it.
+  for (std::uint64_t slot = (hole + 1) & slot_mask_; table_[slot] != 0;
+       slot = (slot + 1) & slot_mask_) {
+    const std::uint64_t wanted = ids_[table_[slot] - 1] & slot_mask_;
+    if (((slot - wanted) & slot_mask_) >= ((slot - hole) & slot_mask_)) {
+      table_[hole] = table_[slot];
+      hole = slot;
+    }
+  }
+  table_[hole] = 0;
+}
+
+}  // namespace deja

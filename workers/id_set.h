@@ -1,0 +1,100 @@
+// The ids that a shard remembers, so that an event sent again is applied once: exactly the last
+// `window` different ids, oldest forgotten first. Lies in the worker's file ids-<w>, one after the
+// other for its shards. One thread of that worker; nothing allocates after attach().
+//
+//   0       8        12         16         64                     + (window + 1) × 8
+//   ┌───────┬────────┬──────────┬──────────┬──────────────────────┬───────────────────┐
+//   │ magic │ window │ reserved │ inserted │ ids: u64 × (window+1)│ table: u32 × slots│
+//   └───────┴────────┴──────────┴──────────┴──────────────────────┴───────────────────┘
+//
+// Invariants
+//  1. The n-th id ever inserted (from 0) lies in ids[n % (window + 1)]; the set is the ids from
+//     inserted − window to inserted − 1. The place of the next one belongs to none of them, so an
+//     insertion is one store of `inserted`, after the id's own.
+//  2. The table (open addressing, at most half full; 0 empty, else place in ids + 1) says nothing
+//     that the ids do not, and is rebuilt from them at attach.
+//
+// Crash windows: killed before the store of `inserted`, the id is not in the set and the worker's
+// redo inserts it; killed after it, the redo finds it there. A table left half-changed is rebuilt.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "shm/base/cache_line.h"
+
+namespace deja {
+
+struct IdSetLayout {
+  std::uint64_t magic;
+  std::uint32_t window;
+  std::uint32_t reserved;
+  alignas(8) std::atomic<std::uint64_t> inserted;
+  std::uint8_t padding[40];
+};
+static_assert(sizeof(IdSetLayout) == kCacheLineBytes);
+static_assert(offsetof(IdSetLayout, inserted) == 16);
+
+[[nodiscard]] constexpr std::uint64_t id_table_slots(std::uint32_t dedup_window) {
+  return std::bit_ceil(std::uint64_t{dedup_window} * 2 + 2);
+}
+
+/// What the set of one shard takes in its worker's file.
+[[nodiscard]] constexpr std::uint64_t id_set_bytes(std::uint32_t dedup_window) {
+  return round_up(sizeof(IdSetLayout) + (std::uint64_t{dedup_window} + 1) * 8 +
+                      id_table_slots(dedup_window) * 4,
+                  kCacheLineBytes);
+}
+
+/// A 128-bit id as the set keeps it: mixed under the incarnation's secret, so that nobody outside
+/// can choose ids that meet in one chain of the table. Two of n ids are taken for one another with
+/// a probability of n²/2⁶⁵. The mixer is splitmix64's (Steele, Lea, Flood, 2014).
+[[nodiscard]] constexpr std::uint64_t fold_id(std::uint64_t id_low, std::uint64_t id_high,
+                                              const std::uint64_t (&secret)[2]) {
+  const auto mix = [](std::uint64_t word) {
+    word = (word ^ (word >> 30U)) * 0xbf58476d1ce4e5b9U;
+    word = (word ^ (word >> 27U)) * 0x94d049bb133111ebU;
+    return word ^ (word >> 31U);
+  };
+  return mix(mix(id_low ^ secret[0]) + (id_high ^ secret[1]) * 0x9e3779b97f4a7c15U);
+}
+
+class IdSet {
+ public:
+  /// Takes the set over: formats zeroed memory of id_set_bytes(window), 64-byte aligned, else goes
+  /// on with what is there. Memory of another window is formatted anew.
+  IdSet(void* memory, std::uint32_t window);
+
+  [[nodiscard]] bool contains(std::uint64_t id) const;
+  /// Remembers the id as the newest; false when it was there, and then nothing changes.
+  bool insert(std::uint64_t id);
+  /// Asks for the id's place in the table ahead of contains().
+  void prefetch(std::uint64_t id) const { __builtin_prefetch(&table_[id & slot_mask_]); }
+
+  /// Ids ever inserted, and those of them that were forgotten again.
+  [[nodiscard]] std::uint64_t inserted_count() const {
+    return layout_->inserted.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t forgotten_count() const {
+    const std::uint64_t inserted = inserted_count();
+    return inserted > window_ ? inserted - window_ : 0;
+  }
+
+ private:
+  [[nodiscard]] std::uint32_t place_of(std::uint64_t number) const {
+    return static_cast<std::uint32_t>(number % (std::uint64_t{window_} + 1));
+  }
+  void rebuild();
+  void add_to_table(std::uint32_t place);
+  void remove_from_table(std::uint32_t place);
+
+  IdSetLayout* layout_;
+  std::uint64_t* ids_;
+  std::uint32_t* table_;
+  std::uint32_t window_;
+  std::uint64_t slot_mask_;
+};
+
+}  // namespace deja
