@@ -16,16 +16,27 @@ struct alignas(kCacheLineBytes) PositionLayout {
 };
 static_assert(sizeof(PositionLayout) == kCacheLineBytes);
 
+/// How many of the log's records before `position` had no effect, by kind (workers/worker_tally.h).
+struct TallyLayout {
+  std::atomic<std::uint64_t> position;
+  std::atomic<std::uint64_t> duplicate_count;
+  std::atomic<std::uint64_t> refused_count;
+  std::atomic<std::uint64_t> dead_count;
+};
+static_assert(sizeof(TallyLayout) == 32);
+
 /// File worker-<w>: WorkerLayout │ attempt: PositionLayout × ingest_count.
 struct WorkerLayout {
   PositionLayout applied_position;   // in log-<w>: everything before it has had its effect
   PositionLayout returned_position;  // consumer position of return-<w>
   PositionLayout recovered;          // 1 once kReturnEnd was met: all stored profiles are in
-  PositionLayout reserved;
+  alignas(kCacheLineBytes) TallyLayout tallies[2];  // written in turn; the one that counts is at
+                                                    // applied_position
   /// attempt[r]: position + 1 of the record of ring r that is about to be read for the first time.
-  [[nodiscard]] PositionLayout* attempts() { return &reserved + 1; }
+  [[nodiscard]] PositionLayout* attempts() { return reinterpret_cast<PositionLayout*>(this + 1); }
 };
 static_assert(sizeof(WorkerLayout) == 4 * kCacheLineBytes);
+static_assert(offsetof(WorkerLayout, tallies) == 3 * kCacheLineBytes);
 [[nodiscard]] constexpr std::uint64_t worker_file_bytes(std::uint32_t ingest_count) {
   return sizeof(WorkerLayout) + std::uint64_t{ingest_count} * sizeof(PositionLayout);
 }
