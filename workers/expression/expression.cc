@@ -83,8 +83,8 @@ Value Expression::run(const FieldSource& source, std::uint32_t element) const {
       case Operation::kMultiply:
         a = are_numbers(a, b) ? finite(a.number * b.number) : Value{};
         break;
-      case Operation::kDivide:
-        a = are_numbers(a, b) && b.number != 0 ? finite(a.number / b.number) : Value{};
+      case Operation::kDivide:  // by zero: not finite
+        a = are_numbers(a, b) ? finite(a.number / b.number) : Value{};
         break;
       case Operation::kAdd:
         a = are_numbers(a, b) ? finite(a.number + b.number) : Value{};
