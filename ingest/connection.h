@@ -61,6 +61,8 @@ class LoopDuty {
   /// After all receives of a pass were handled and before busy handlers get their on_pass():
   /// publish, refresh positions, heartbeat.
   virtual void on_pass(std::int64_t now_us) = 0;
+  /// After the busy handlers of a pass: publish what they went on with, since a sleep may follow.
+  virtual void on_pass_end() {}
   /// Last look before a sleep: whether anything new is there that no descriptor tells.
   [[nodiscard]] virtual bool has_news() const = 0;
 };

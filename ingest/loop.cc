@@ -1,0 +1,475 @@
+#include "ingest/loop.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ingest/loop_connection.h"
+#include "ingest/loop_ring.h"
+#include "shm/base/check.h"
+#include "shm/base/clock.h"
+
+namespace deja {
+namespace {
+
+constexpr std::int64_t kSpinNs = 30'000;       // before an adaptive loop sleeps
+constexpr std::int64_t kLingerUs = 1'000'000;  // for the peer to read its last answer
+constexpr std::int64_t kSweepUs = 1'000'000;   // between two looks at idle connections
+constexpr std::uint32_t kCompletionsPerPass = 512;
+
+// user_data: kind in the top 8 bits, 24 bits of generation, 32 bits of slot or listener.
+enum class Operation : std::uint8_t {
+  kAccept = 1,
+  kReceive,
+  kSend,
+  kShutdown,
+  kClose,
+  kBell,
+  kOther
+};
+constexpr std::uint32_t kGenerationMask = 0xff'ffff;
+
+constexpr std::uint64_t user_data_of(Operation operation, std::uint32_t generation,
+                                     std::uint32_t number) {
+  return std::uint64_t{static_cast<std::uint8_t>(operation)} << 56U |
+         std::uint64_t{generation & kGenerationMask} << 32U | number;
+}
+
+}  // namespace
+
+struct Loop::State {
+  struct Listener {
+    LoopListener given;
+    bool armed = false;
+    std::vector<std::unique_ptr<ConnectionHandler>> handlers;  // pooled
+  };
+
+  LoopOptions options;
+  LoopCounters counters;
+  bool counted = false;
+  std::unique_ptr<LoopRing> ring;
+  std::vector<Listener> listeners;
+  std::vector<std::unique_ptr<LoopConnection>> connections;
+  std::vector<std::uint32_t> free_slots;
+  std::vector<std::uint32_t> busy;
+  std::uint32_t open_count = 0;
+  std::int64_t now_us = 0;
+  std::int64_t next_sweep_us = 0;
+  bool draining = false;
+
+  std::uint64_t data(const LoopConnection& connection, Operation operation) const {
+    return user_data_of(operation, connection.generation, connection.number);
+  }
+  void count(Counter LoopCounters::*which, std::uint64_t amount) {
+    if (counted) (counters.*which).add(amount);
+  }
+  void show_open() {
+    if (counted) counters.connections_open.set(open_count);
+  }
+
+  void on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags);
+  void on_accept(std::uint32_t number, std::int32_t result, std::uint32_t flags);
+  void on_receive(LoopConnection& connection, std::int32_t result, std::uint32_t flags);
+  void on_send(LoopConnection& connection, std::int32_t result);
+  void open(int descriptor, std::uint32_t listener);
+  void follow(LoopConnection& connection, Next next);
+  void push(LoopConnection& connection);
+  void arm_receive(LoopConnection& connection);
+  void cancel_receive(LoopConnection& connection);
+  void release_handler(LoopConnection& connection);
+  void finish(LoopConnection& connection);
+  void tear(LoopConnection& connection);
+  void close_when_quiet(LoopConnection& connection);
+  void run_busy();
+  void sweep();
+};
+
+Loop::Loop() : state_(std::make_unique<State>()) {}
+
+Loop::~Loop() {
+  // The ring goes first: nothing is under way any more when buffers and descriptors go.
+  state_->ring.reset();
+  for (auto& connection : state_->connections) {
+    if (connection->phase == ConnectionPhase::kFree) continue;
+    if (connection->handler) connection->handler->on_close();
+    if (connection->phase != ConnectionPhase::kClosing) ::close(connection->descriptor);
+  }
+}
+
+Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
+  LoopRing::Options wanted;
+  wanted.buffer_count = options.receive_buffers;
+  wanted.buffer_bytes = options.receive_buffer_bytes;
+  auto ring = LoopRing::create(wanted);
+  if (!ring) return ring.error();
+  std::unique_ptr<Loop> loop(new Loop());
+  State& state = *loop->state_;
+  state.options = options;
+  if (options.counters != nullptr) {
+    state.counters = *options.counters;
+    state.counted = true;
+  }
+  state.ring = std::move(*ring);
+  state.now_us = wall_us();
+  state.busy.reserve(options.connections_max);
+  state.free_slots.reserve(options.connections_max);
+  for (const LoopListener& listener : options.listeners) {
+    state.listeners.push_back({listener, false, {}});
+  }
+  for (std::uint32_t number = 0; number < state.listeners.size(); ++number) {
+    state.ring->accept(state.listeners[number].given.descriptor,
+                       user_data_of(Operation::kAccept, 0, number));
+    state.listeners[number].armed = true;
+  }
+  if (options.bell != nullptr) {
+    state.ring->poll_readable(options.bell->descriptor(), user_data_of(Operation::kBell, 0, 0));
+  }
+  state.show_open();
+  return loop;
+}
+
+void Loop::State::on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
+  const auto operation = static_cast<Operation>(user_data >> 56U);
+  const auto generation = static_cast<std::uint32_t>(user_data >> 32U) & kGenerationMask;
+  const auto number = static_cast<std::uint32_t>(user_data);
+  if (operation == Operation::kAccept) return on_accept(number, result, flags);
+  if (operation == Operation::kOther) return;
+  if (operation == Operation::kBell) {
+    options.bell->awake();
+    if ((flags & IORING_CQE_F_MORE) == 0) {
+      ring->poll_readable(options.bell->descriptor(), user_data);
+    }
+    return;
+  }
+  LoopConnection& connection = *connections[number];
+  if ((connection.generation & kGenerationMask) != generation) {
+    if ((flags & IORING_CQE_F_BUFFER) != 0) ring->return_buffer(flags);
+    return;
+  }
+  switch (operation) {
+    case Operation::kReceive:
+      on_receive(connection, result, flags);
+      break;
+    case Operation::kSend:
+      on_send(connection, result);
+      break;
+    case Operation::kShutdown:
+      connection.shutdown_armed = false;
+      if (connection.phase == ConnectionPhase::kTearing) close_when_quiet(connection);
+      break;
+    case Operation::kClose:
+      connection.reset();
+      ++connection.generation;
+      free_slots.push_back(number);
+      --open_count;
+      show_open();
+      break;
+    default:
+      break;
+  }
+}
+
+void Loop::State::on_accept(std::uint32_t number, std::int32_t result, std::uint32_t flags) {
+  Listener& listener = listeners[number];
+  if (result >= 0) open(result, number);
+  if ((flags & IORING_CQE_F_MORE) != 0) return;
+  listener.armed = false;
+  // Out of descriptors: the sweep arms it again, instead of a loop that fails as fast as it can.
+  if (draining || result == -EMFILE || result == -ENFILE || result == -ENOBUFS ||
+      result == -ENOMEM || result == -EBADF || result == -EINVAL || result == -ENOTSOCK) {
+    return;
+  }
+  ring->accept(listener.given.descriptor, user_data_of(Operation::kAccept, 0, number));
+  listener.armed = true;
+}
+
+void Loop::State::open(int descriptor, std::uint32_t listener) {
+  if (draining || open_count >= options.connections_max) {
+    count(&LoopCounters::connections_refused, 1);
+    ring->close(descriptor, user_data_of(Operation::kOther, 0, 0));
+    return;
+  }
+  const int on = 1;  // refused by unix sockets, which don't need it
+  (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (free_slots.empty()) {
+    connections.push_back(std::make_unique<LoopConnection>());
+    connections.back()->number = static_cast<std::uint32_t>(connections.size() - 1);
+    free_slots.push_back(connections.back()->number);
+  }
+  LoopConnection& connection = *connections[free_slots.back()];
+  free_slots.pop_back();
+  ++open_count;
+  show_open();
+  count(&LoopCounters::connections_total, 1);
+  connection.descriptor = descriptor;
+  connection.listener = listener;
+  connection.phase = ConnectionPhase::kOpen;
+  connection.active_us = now_us;
+  auto& pool = listeners[listener].handlers;
+  if (pool.empty()) {
+    connection.handler = listeners[listener].given.factory->make_handler();
+  } else {
+    connection.handler = std::move(pool.back());
+    pool.pop_back();
+  }
+  connection.handler->on_open(connection);
+  follow(connection, Next::kReceive);
+}
+
+void Loop::State::on_receive(LoopConnection& connection, std::int32_t result, std::uint32_t flags) {
+  if ((flags & IORING_CQE_F_MORE) == 0) {
+    connection.receive_armed = false;
+    connection.receive_cancelled = false;
+  }
+  if (result > 0) {
+    count(&LoopCounters::received_bytes, static_cast<std::uint64_t>(result));
+    connection.active_us = now_us;
+    Next next = Next::kReceive;
+    if (connection.phase == ConnectionPhase::kOpen) {
+      next = connection.handler->on_receive(ring->buffer(flags, static_cast<std::size_t>(result)),
+                                            now_us);
+    }
+    if ((flags & IORING_CQE_F_BUFFER) != 0) ring->return_buffer(flags);
+    if (connection.phase == ConnectionPhase::kOpen) return follow(connection, next);
+  } else if (result == 0) {
+    if ((flags & IORING_CQE_F_BUFFER) != 0) ring->return_buffer(flags);
+    connection.peer_ended = true;
+    if (connection.phase == ConnectionPhase::kOpen) {
+      return follow(connection, connection.handler->on_end());
+    }
+    if (connection.phase == ConnectionPhase::kLingering) return tear(connection);
+  } else if (result != -ENOBUFS && result != -ECANCELED && result != -EAGAIN && result != -EINTR) {
+    connection.peer_ended = true;
+    if (connection.phase != ConnectionPhase::kTearing) return tear(connection);
+  }
+  // A receive that ended by itself (out of buffers, a cancel overtaken by a change of mind) goes
+  // on.
+  if (connection.phase == ConnectionPhase::kTearing) return close_when_quiet(connection);
+  arm_receive(connection);
+}
+
+void Loop::State::on_send(LoopConnection& connection, std::int32_t result) {
+  connection.send_armed = false;
+  if (result < 0 && result != -EINTR && result != -EAGAIN) {
+    if (connection.phase == ConnectionPhase::kTearing) return close_when_quiet(connection);
+    return tear(connection);
+  }
+  if (result > 0) {
+    connection.sent_bytes += static_cast<std::size_t>(result);
+    connection.active_us = now_us;
+    count(&LoopCounters::sent_bytes, static_cast<std::uint64_t>(result));
+  }
+  if (connection.phase == ConnectionPhase::kTearing) return close_when_quiet(connection);
+  push(connection);
+}
+
+/// Does what a handler asked for.
+void Loop::State::follow(LoopConnection& connection, Next next) {
+  if (next == Next::kAbort) return tear(connection);
+  connection.receive_wanted = next == Next::kReceive && !draining;
+  if (next == Next::kClose) {
+    connection.phase = ConnectionPhase::kFlushing;
+    release_handler(connection);
+  } else if (connection.handler->busy() && !connection.listed_busy) {
+    connection.listed_busy = true;
+    busy.push_back(connection.number);
+  }
+  push(connection);
+  if (connection.phase != ConnectionPhase::kOpen) return;
+  if (connection.receive_wanted) {
+    arm_receive(connection);
+  } else {
+    cancel_receive(connection);
+  }
+}
+
+/// Sends what is there; goes on with closing once all is out.
+void Loop::State::push(LoopConnection& connection) {
+  const std::span<const std::uint8_t> output = connection.next_output();
+  if (!output.empty()) {
+    connection.send_armed = true;
+    ring->send(connection.descriptor, output, data(connection, Operation::kSend));
+  } else if (!connection.send_armed && connection.phase == ConnectionPhase::kFlushing) {
+    finish(connection);
+  }
+}
+
+void Loop::State::arm_receive(LoopConnection& connection) {
+  // While flushing and lingering the input is read on and dropped, to see the peer's end.
+  const bool wanted = connection.phase != ConnectionPhase::kOpen || connection.receive_wanted;
+  if (connection.receive_armed || connection.peer_ended || !wanted) return;
+  connection.receive_armed = true;
+  ring->receive(connection.descriptor, data(connection, Operation::kReceive));
+}
+
+void Loop::State::cancel_receive(LoopConnection& connection) {
+  if (!connection.receive_armed || connection.receive_cancelled) return;
+  connection.receive_cancelled = true;
+  ring->cancel(data(connection, Operation::kReceive), user_data_of(Operation::kOther, 0, 0));
+}
+
+void Loop::State::release_handler(LoopConnection& connection) {
+  if (!connection.handler) return;
+  connection.handler->on_close();
+  listeners[connection.listener].handlers.push_back(std::move(connection.handler));
+}
+
+/// All is sent: ends our side, and gives the peer time to read before the descriptor goes.
+void Loop::State::finish(LoopConnection& connection) {
+  if (connection.peer_ended) return tear(connection);
+  connection.phase = ConnectionPhase::kLingering;
+  connection.linger_until_us = now_us + kLingerUs;
+  next_sweep_us = std::min(next_sweep_us, connection.linger_until_us);
+  connection.shutdown_armed = true;
+  ring->shutdown_write(connection.descriptor, data(connection, Operation::kShutdown));
+  arm_receive(connection);
+}
+
+void Loop::State::tear(LoopConnection& connection) {
+  release_handler(connection);
+  connection.phase = ConnectionPhase::kTearing;
+  cancel_receive(connection);
+  if (connection.send_armed) {
+    ring->cancel(data(connection, Operation::kSend), user_data_of(Operation::kOther, 0, 0));
+  }
+  close_when_quiet(connection);
+}
+
+void Loop::State::close_when_quiet(LoopConnection& connection) {
+  if (connection.receive_armed || connection.send_armed || connection.shutdown_armed) return;
+  connection.phase = ConnectionPhase::kClosing;
+  ring->close(connection.descriptor, data(connection, Operation::kClose));
+}
+
+void Loop::State::run_busy() {
+  std::size_t kept = 0;
+  for (std::size_t at = 0; at < busy.size(); ++at) {
+    LoopConnection& connection = *connections[busy[at]];
+    if (connection.phase != ConnectionPhase::kOpen) {
+      connection.listed_busy = false;
+      continue;
+    }
+    const Next next = connection.handler->on_pass(now_us);
+    const bool still = next != Next::kClose && next != Next::kAbort && connection.handler->busy();
+    connection.listed_busy = still;
+    if (still) busy[kept++] = connection.number;
+    // Listed again only by a later pass: follow() sees it listed, or no longer busy.
+    follow(connection, next);
+  }
+  busy.resize(kept);
+}
+
+void Loop::State::sweep() {
+  next_sweep_us = now_us + kSweepUs;
+  for (auto& slot : connections) {
+    LoopConnection& connection = *slot;
+    if (connection.phase == ConnectionPhase::kLingering) {
+      if (now_us >= connection.linger_until_us) {
+        tear(connection);
+      } else {
+        next_sweep_us = std::min(next_sweep_us, connection.linger_until_us);
+      }
+      continue;
+    }
+    const std::int64_t timeout_us = listeners[connection.listener].given.idle_timeout_us;
+    if (timeout_us == 0 || now_us - connection.active_us < timeout_us) continue;
+    const bool stuck = connection.send_armed;
+    if (connection.phase == ConnectionPhase::kFlushing ||
+        (connection.phase == ConnectionPhase::kOpen && (stuck || !connection.handler->busy()))) {
+      tear(connection);
+    }
+  }
+  if (draining) return;
+  for (std::uint32_t number = 0; number < listeners.size(); ++number) {
+    if (listeners[number].armed) continue;
+    ring->accept(listeners[number].given.descriptor, user_data_of(Operation::kAccept, 0, number));
+    listeners[number].armed = true;
+  }
+}
+
+std::uint32_t Loop::pass() {
+  State& state = *state_;
+  state.now_us = wall_us();
+  const std::uint32_t work = state.ring->take_completions(
+      kCompletionsPerPass,
+      [&state](std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
+        state.on_completion(user_data, result, flags);
+      });
+  if (state.options.duty != nullptr) state.options.duty->on_pass(state.now_us);
+  state.run_busy();
+  if (state.options.duty != nullptr) state.options.duty->on_pass_end();
+  // The clock may be set back: then the sweep is not to wait for the old time.
+  if (state.now_us >= state.next_sweep_us || state.next_sweep_us - state.now_us > kSweepUs) {
+    state.sweep();
+  }
+  if (state.draining) {
+    for (auto& connection : state.connections) {
+      if (connection->phase == ConnectionPhase::kOpen && !connection->handler->busy()) {
+        state.follow(*connection, Next::kClose);
+      }
+    }
+  }
+  state.ring->submit();
+  return work;
+}
+
+void Loop::idle() {
+  State& state = *state_;
+  const LoopDuty* duty = state.options.duty;
+  const auto news = [&] { return state.ring->ready() || (duty != nullptr && duty->has_news()); };
+  if (state.options.wait == IdleWait::kSpin) {
+    if (!news()) sched_yield();
+    return;
+  }
+  if (state.options.wait == IdleWait::kAdaptive) {
+    const std::int64_t until_ns = steady_ns() + kSpinNs;
+    do {
+      if (news()) return;
+    } while (steady_ns() < until_ns);
+  }
+  Bell* bell = state.options.bell;
+  if (bell != nullptr) bell->announce_sleep();
+  if (news()) {
+    if (bell != nullptr) bell->cancel_sleep();
+    return;
+  }
+  state.ring->submit_and_wait(kSleepBoundNs);
+  if (bell != nullptr) bell->awake();
+}
+
+void Loop::begin_drain() {
+  State& state = *state_;
+  state.draining = true;
+  for (std::uint32_t number = 0; number < state.listeners.size(); ++number) {
+    if (!state.listeners[number].armed) continue;
+    state.ring->cancel(user_data_of(Operation::kAccept, 0, number),
+                       user_data_of(Operation::kOther, 0, 0));
+  }
+  for (auto& connection : state.connections) {
+    if (connection->phase != ConnectionPhase::kOpen) continue;
+    connection->receive_wanted = false;
+    state.cancel_receive(*connection);
+  }
+}
+
+std::uint32_t Loop::open_connections() const {
+  return state_->open_count;
+}
+
+void Loop::run(const std::atomic<bool>& stop, std::int64_t drain_bound_us) {
+  while (!stop.load(std::memory_order_relaxed)) {
+    if (pass() == 0) idle();
+  }
+  begin_drain();
+  const std::int64_t until_ns = steady_ns() + drain_bound_us * 1000;
+  while (open_connections() != 0 && steady_ns() < until_ns) {
+    if (pass() == 0) idle();
+  }
+}
+
+}  // namespace deja
