@@ -86,7 +86,7 @@ std::vector<std::string> read_keys(TableReader& reader, std::string_view name,
         key.find(':') != std::string::npos) {  // Basic auth ends a name there
       reader.wrong(name, *value, "not usable as a key",
                    "a key is 1 to " + std::to_string(kKeyTextBytesMax) +
-                       " printable characters without blanks");
+                       " printable characters without blanks and colons");
       continue;
     }
     keys.push_back(key);

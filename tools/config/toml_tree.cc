@@ -1,6 +1,10 @@
 #include "tools/config/toml_tree.h"
 
-#define TOML_EXCEPTIONS 0
+// toml++ 3.3 asserts (and, compiled by clang with NDEBUG, assumes) things about the document that
+// "[[[" makes untrue, right before code that reports them properly: no assertions, no assumptions.
+#undef NDEBUG
+#define TOML_ASSERT(expression) static_assert(true)
+#define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -133,12 +137,11 @@ std::variant<TomlValue, TomlError> parse_toml(std::string_view document) {
   if (document.size() > kTomlBytesMax) {
     return TomlError{{1, 1}, "longer than " + std::to_string(kTomlBytesMax) + " bytes"};
   }
-  const toml::parse_result result = toml::parse(document);
-  if (!result) {
-    const toml::parse_error& error = result.error();
+  try {
+    return converted_table(toml::parse(document));
+  } catch (const toml::parse_error& error) {
     return TomlError{place_of(error.source()), std::string(error.description())};
   }
-  return converted_table(result.table());
 }
 
 TomlPlace place_in_text(std::string_view document, const TomlValue& text, std::size_t offset) {
