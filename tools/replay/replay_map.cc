@@ -1,7 +1,5 @@
 #include "tools/replay/replay_map.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -10,6 +8,7 @@
 #include <string_view>
 
 #include "shm/nearest_name.h"
+#include "tools/config/toml_tree.h"
 
 namespace deja {
 namespace {
@@ -23,14 +22,16 @@ constexpr std::array<std::string_view, 4> kCasts = {"text", "number", "integer",
 
 class Parser {
  public:
-  explicit Parser(const std::string& path) { map_.path = path; }
+  Parser(const std::string& path, std::string_view document) : document_(document) {
+    map_.path = path;
+  }
 
-  ReplayMap parse(const toml::table& root) {
+  ReplayMap parse(const TomlValue& root) {
     known_keys(root, {"format", "separator", "columns", "each", "user", "anonymous", "time", "id",
                       "event"});
     read_format(root);
-    if (const toml::node* node = root.get("user")) map_.user = key_template(*node);
-    if (const toml::node* node = root.get("anonymous")) map_.anonymous = key_template(*node);
+    if (const TomlValue* node = root.find("user")) map_.user = key_template(*node);
+    if (const TomlValue* node = root.find("anonymous")) map_.anonymous = key_template(*node);
     if (map_.user.empty() && map_.anonymous.empty()) {
       fail(root, "the map names no user",
            "Set user = \"COLUMN\" or anonymous = \"PREFIX-{COLUMN}\".");
@@ -42,46 +43,42 @@ class Parser {
   }
 
  private:
-  [[noreturn]] void fail(const toml::source_position& at, std::string what, std::string remedy) {
+  [[noreturn]] void fail(TomlPlace at, std::string what, std::string remedy) {
     throw Mistake{{where(at) + ": " + std::move(what), 0, std::move(remedy)}};
   }
-  [[noreturn]] void fail(const toml::node& node, std::string what, std::string remedy) {
-    fail(node.source().begin, std::move(what), std::move(remedy));
+  [[noreturn]] void fail(const TomlValue& node, std::string what, std::string remedy) {
+    fail(node.place, std::move(what), std::move(remedy));
   }
-  [[nodiscard]] std::string where(const toml::source_position& at) const {
+  [[nodiscard]] std::string where(TomlPlace at) const {
     return map_.path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
   }
 
-  void known_keys(const toml::table& table, const std::vector<std::string_view>& names) {
-    for (const auto& [key, node] : table) {
-      if (std::find(names.begin(), names.end(), key.str()) != names.end()) continue;
+  void known_keys(const TomlValue& table, const std::vector<std::string_view>& names) {
+    for (const TomlEntry& entry : table.entries) {
+      if (std::find(names.begin(), names.end(), entry.key) != names.end()) continue;
       std::string all;
-      for (const std::string_view name : names) {
-        all.append(all.empty() ? "" : ", ").append(name);
-      }
-      fail(key.source().begin,
-           "unknown key \"" + std::string(key.str()) + "\"" + did_you_mean(key.str(), names),
+      for (const std::string_view name : names) all.append(all.empty() ? "" : ", ").append(name);
+      fail(entry.place, "unknown key \"" + entry.key + "\"" + did_you_mean(entry.key, names),
            "The keys here are " + all + ".");
     }
   }
 
-  std::string text(const toml::node& node, const std::string& what) {
-    const auto* value = node.as_string();
-    if (value == nullptr) fail(node, what + " is not a text", "Put it into quotes.");
-    return value->get();
+  std::string text(const TomlValue& node, const std::string& what) {
+    if (node.kind != TomlKind::kText) fail(node, what + " is not a text", "Put it into quotes.");
+    return node.text;
   }
 
-  std::uint32_t column(const std::string& name, const toml::node& node) {
+  std::uint32_t column(const std::string& name, const TomlValue& node) {
     if (name.empty()) fail(node, "the name of a column is empty", "Name a column of the file.");
     for (std::uint32_t number = 0; number < map_.columns.size(); ++number) {
       if (map_.columns[number].name == name) return number;
     }
-    map_.columns.push_back({name, where(node.source().begin)});
+    map_.columns.push_back({name, where(node.place)});
     return static_cast<std::uint32_t>(map_.columns.size() - 1);
   }
 
   /// "UnitPrice:number". A colon whose right side is no type belongs to the column's name.
-  ColumnUse column_use(const std::string& spec, const toml::node& node) {
+  ColumnUse column_use(const std::string& spec, const TomlValue& node) {
     const std::size_t colon = spec.rfind(':');
     if (colon == std::string::npos) return {column(spec, node), Cast::kNone};
     const std::string_view type = std::string_view(spec).substr(colon + 1);
@@ -100,7 +97,7 @@ class Parser {
   }
 
   /// "anon-{InvoiceNo}".
-  TextTemplate text_template(const std::string& spec, const toml::node& node) {
+  TextTemplate text_template(const std::string& spec, const TomlValue& node) {
     TextTemplate parts;
     std::size_t at = 0;
     while (at < spec.size()) {
@@ -118,7 +115,7 @@ class Parser {
   }
 
   /// A column, or a text with columns in it.
-  TextTemplate key_template(const toml::node& node) {
+  TextTemplate key_template(const TomlValue& node) {
     const std::string spec = text(node, "a user's column");
     if (spec.empty()) fail(node, "the name of a column is empty", "Name a column of the file.");
     if (spec.find('{') != std::string::npos) return text_template(spec, node);
@@ -127,49 +124,51 @@ class Parser {
     return one;
   }
 
-  Expression expression(const std::string& spec, const toml::node& node, std::size_t skipped) {
+  Expression expression(const std::string& spec, const TomlValue& node, std::size_t skipped) {
     const auto resolver = [&](std::string_view name) -> std::optional<FieldMeaning> {
       return FieldMeaning{column(std::string(name), node), 0};
     };
     auto compiled = Expression::compile(spec, resolver, {});
     if (const auto* error = std::get_if<ExpressionError>(&compiled)) {
-      toml::source_position at = node.source().begin;
-      at.column += static_cast<toml::source_index>(1 + skipped + error->offset);
-      fail(at, error->message, "See \"One expression grammar\" in tools/README.md.");
+      fail(place_in_text(document_, node, skipped + error->offset), error->message,
+           "See \"One expression grammar\" in tools/README.md.");
     }
     return std::move(std::get<Expression>(compiled));
   }
 
-  ValueTemplate value_template(const toml::node& node) {
-    if (const auto* value = node.as_string()) {
-      const std::string& spec = value->get();
-      if (spec.starts_with('=')) return {expression(spec.substr(1), node, 1)};
-      return {column_use(spec, node)};
-    }
-    if (const auto* value = node.as_integer()) {
-      return {Datum::of(static_cast<double>(value->get()))};
-    }
-    if (const auto* value = node.as_floating_point()) return {Datum::of(value->get())};
-    if (const auto* value = node.as_boolean()) return {Datum::of(value->get())};
-    if (const auto* table = node.as_table()) return {members(*table)};
-    if (const auto* array = node.as_array()) {
-      ValueTemplate::Elements elements;
-      for (const toml::node& element : *array) elements.push_back(value_template(element));
-      return {std::move(elements)};
+  ValueTemplate value_template(const TomlValue& node) {
+    switch (node.kind) {
+      case TomlKind::kText:
+        if (node.text.starts_with('=')) return {expression(node.text.substr(1), node, 1)};
+        return {column_use(node.text, node)};
+      case TomlKind::kInteger:
+      case TomlKind::kNumber:
+        return {Datum::of(node.number)};
+      case TomlKind::kBool:
+        return {Datum::of(node.truth)};
+      case TomlKind::kTable:
+        return {members(node)};
+      case TomlKind::kArray: {
+        ValueTemplate::Elements elements;
+        for (const TomlValue& element : node.elements) elements.push_back(value_template(element));
+        return {std::move(elements)};
+      }
+      case TomlKind::kTime:
+        break;
     }
     fail(node, "a date can't be a value here", "Name a column, or write a number, true or false.");
   }
 
-  ValueTemplate::Members members(const toml::table& table) {
+  ValueTemplate::Members members(const TomlValue& table) {
     ValueTemplate::Members members;
-    for (const auto& [key, node] : table) {
-      members.emplace_back(std::string(key.str()), value_template(node));
+    for (const TomlEntry& entry : table.entries) {
+      members.emplace_back(entry.key, value_template(entry.value));
     }
     return members;
   }
 
-  void read_format(const toml::table& root) {
-    const toml::node* format = root.get("format");
+  void read_format(const TomlValue& root) {
+    const TomlValue* format = root.find("format");
     if (format == nullptr) {
       fail(root, "the map has no format", "Set format = \"csv\" or format = \"jsonl\".");
     }
@@ -184,7 +183,7 @@ class Parser {
            "A format is \"csv\" or \"jsonl\".");
     }
     const bool csv = map_.format == ReplayMap::Format::kCsv;
-    if (const toml::node* node = root.get("separator")) {
+    if (const TomlValue* node = root.find("separator")) {
       const std::string separator = text(*node, "separator");
       if (!csv) fail(*node, "separator is for csv", "Remove it.");
       if (separator.size() != 1 || separator == "\"" || separator == "\n" || separator == "\r") {
@@ -193,45 +192,44 @@ class Parser {
       }
       map_.separator = separator[0];
     }
-    if (const toml::node* node = root.get("columns")) {
+    if (const TomlValue* node = root.find("columns")) {
       if (!csv) fail(*node, "columns is for csv", "Remove it.");
-      const toml::array* names = node->as_array();
-      if (names == nullptr || names->empty()) {
+      if (node->kind != TomlKind::kArray || node->elements.empty()) {
         fail(*node, "columns is not a list of names", "Write columns = [\"a\", \"b\"].");
       }
-      for (const toml::node& name_node : *names) {
+      for (const TomlValue& name_node : node->elements) {
         map_.file_columns.push_back(text(name_node, "a column's name"));
       }
     }
-    if (const toml::node* node = root.get("each")) {
+    if (const TomlValue* node = root.find("each")) {
       if (csv) fail(*node, "each is for jsonl", "Remove it.");
       map_.each = text(*node, "each");
       if (map_.each.empty()) fail(*node, "each is empty", "Name the array's member.");
     }
   }
 
-  void read_time(const toml::table& root) {
-    const toml::node* node = root.get("time");
+  void read_time(const TomlValue& root) {
+    const TomlValue* node = root.find("time");
     if (node == nullptr) {
       fail(root, "the map names no time",
            "Set time = { column = \"COLUMN\", format = \"%Y-%m-%d %H:%M:%S\" }, or unit = \"s\".");
     }
-    if (node->is_string()) {
+    if (node->kind == TomlKind::kText) {
       map_.time = column_use(text(*node, "time"), *node);
       return;
     }
-    const toml::table* table = node->as_table();
-    if (table == nullptr) {
+    const TomlValue* table = node;
+    if (table->kind != TomlKind::kTable) {
       fail(*node, "time is not a table", "Write time = { column = \"COLUMN\", unit = \"s\" }.");
     }
     known_keys(*table, {"column", "format", "unit"});
-    const toml::node* column_node = table->get("column");
+    const TomlValue* column_node = table->find("column");
     if (column_node == nullptr) {
       fail(*table, "time names no column", "Write time = { column = \"COLUMN\", … }.");
     }
     map_.time = column_use(text(*column_node, "time's column"), *column_node);
-    const toml::node* format = table->get("format");
-    const toml::node* unit = table->get("unit");
+    const TomlValue* format = table->find("format");
+    const TomlValue* unit = table->find("unit");
     if (format != nullptr && unit != nullptr) {
       fail(*unit, "time has a format and a unit", "Keep the one that the file's times have.");
     }
@@ -255,14 +253,13 @@ class Parser {
     }
   }
 
-  void read_id(const toml::table& root) {
-    const toml::node* node = root.get("id");
+  void read_id(const TomlValue& root) {
+    const TomlValue* node = root.find("id");
     if (node == nullptr) return;
-    const toml::array* parts = node->as_array();
-    if (parts == nullptr || parts->empty()) {
+    if (node->kind != TomlKind::kArray || node->elements.empty()) {
       fail(*node, "id is not a list of columns", "Write id = [\"COLUMN\", \"#row\"].");
     }
-    for (const toml::node& part : *parts) {
+    for (const TomlValue& part : node->elements) {
       const std::string name = text(part, "a part of id");
       if (name == "#row") {
         map_.id.emplace_back(ReplayMap::RowNumber{});
@@ -274,30 +271,30 @@ class Parser {
     }
   }
 
-  void read_events(const toml::table& root) {
-    const toml::node* node = root.get("event");
-    const toml::array* rules = node == nullptr ? nullptr : node->as_array();
-    if (node != nullptr && (rules == nullptr || rules->empty())) {
+  void read_events(const TomlValue& root) {
+    const TomlValue* node = root.find("event");
+    if (node == nullptr)
+      fail(root, "the map makes no event", "Add an [[event]] with track = \"…\".");
+    if (node->kind != TomlKind::kArray || node->elements.empty()) {
       fail(*node, "event is not a list", "Write [[event]] above each rule.");
     }
-    if (rules == nullptr)
-      fail(root, "the map makes no event", "Add an [[event]] with track = \"…\".");
-    for (const toml::node& rule : *rules) {
-      const toml::table* table = rule.as_table();
-      if (table == nullptr) fail(rule, "event is not a list", "Write [[event]] above each rule.");
-      map_.events.push_back(read_rule(*table));
+    for (const TomlValue& rule : node->elements) {
+      if (rule.kind != TomlKind::kTable) {
+        fail(rule, "event is not a list", "Write [[event]] above each rule.");
+      }
+      map_.events.push_back(read_rule(rule));
     }
   }
 
-  ReplayMap::EventRule read_rule(const toml::table& table) {
+  ReplayMap::EventRule read_rule(const TomlValue& table) {
     known_keys(table, {"when", "track", "page", "screen", "group", "type", "properties", "traits",
                        "context"});
     ReplayMap::EventRule rule;
-    if (const toml::node* when = table.get("when")) {
+    if (const TomlValue* when = table.find("when")) {
       rule.when = expression(text(*when, "when"), *when, 0);
     }
     for (const char* call : {"track", "page", "screen", "group"}) {
-      const toml::node* name = table.get(call);
+      const TomlValue* name = table.find(call);
       if (name == nullptr) continue;
       if (!rule.type.empty()) {
         fail(*name, "one event is both " + rule.type + " and " + call, "Keep one of them.");
@@ -306,7 +303,7 @@ class Parser {
       rule.name = text_template(text(*name, call), *name);
       if (rule.name.empty()) fail(*name, std::string(call) + " has an empty name", "Name it.");
     }
-    if (const toml::node* type = table.get("type")) {
+    if (const TomlValue* type = table.find("type")) {
       const std::string name = text(*type, "type");
       if (name != "identify" || !rule.type.empty()) {
         fail(*type,
@@ -326,31 +323,31 @@ class Parser {
     return rule;
   }
 
-  ValueTemplate::Members object(const toml::table& table, const char* key) {
-    const toml::node* node = table.get(key);
+  ValueTemplate::Members object(const TomlValue& table, const char* key) {
+    const TomlValue* node = table.find(key);
     if (node == nullptr) return {};
-    const toml::table* object = node->as_table();
-    if (object == nullptr) {
+    if (node->kind != TomlKind::kTable) {
       fail(*node, std::string(key) + " is not a table",
            "Write " + std::string(key) + " = { name = \"COLUMN\" }.");
     }
-    return members(*object);
+    return members(*node);
   }
 
+  std::string_view document_;
   ReplayMap map_;
 };
 
 }  // namespace
 
 Result<ReplayMap> ReplayMap::parse(const std::string& text, const std::string& path) {
-  try {
-    const toml::table root = toml::parse(text, path);
-    return Parser(path).parse(root);
-  } catch (const toml::parse_error& error) {
-    const toml::source_position at = error.source().begin;
-    return Error{path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " +
-                     std::string(error.description()),
+  const std::variant<TomlValue, TomlError> parsed = parse_toml(text);
+  if (const auto* error = std::get_if<TomlError>(&parsed)) {
+    return Error{path + ":" + std::to_string(error->place.line) + ":" +
+                     std::to_string(error->place.column) + ": " + error->message,
                  0, "Correct the TOML there."};
+  }
+  try {
+    return Parser(path, text).parse(std::get<TomlValue>(parsed));
   } catch (const Mistake& mistake) {
     return mistake.error;
   }

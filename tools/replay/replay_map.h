@@ -1,6 +1,6 @@
 // A replay map: how a row of a data file becomes a Segment-shaped event (tools/README.md has every
 // key). Loaded once from TOML, every mistake named by file, line and column with what would be
-// right; immutable afterwards. One thread. The home of toml++ for maps.
+// right; immutable afterwards. One thread.
 #pragma once
 
 #include <cstdint>

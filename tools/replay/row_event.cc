@@ -2,9 +2,9 @@
 
 #include <charconv>
 #include <cmath>
-#include <ctime>
 
 #include "shm/number_text.h"
+#include "tools/config/duration.h"
 #include "tools/replay/time_text.h"
 
 namespace deja {
@@ -129,7 +129,7 @@ std::optional<std::int64_t> read_time(const ReplayMap& map, const Row& row) {
       return parse_time(std::string(view(value)), map.time_format);
     case ReplayMap::TimeUnit::kRfc3339:
       if (value.kind != ValueKind::kText) return std::nullopt;
-      return parse_rfc3339(view(value));
+      return parse_instant(view(value));
     case ReplayMap::TimeUnit::kSeconds:
       unit_us = 1'000'000;
       break;

@@ -1,0 +1,114 @@
+#include "tools/serve/listening_socket.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+
+namespace deja {
+namespace {
+
+constexpr int kBacklog = 4096;  // the kernel cuts it to somaxconn
+
+bool somebody_listens(const sockaddr_un& name) {
+  const Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (connect(probe.number(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0) {
+    return true;
+  }
+  return errno == EAGAIN || errno == EINPROGRESS;  // a full backlog is a listener's too
+}
+
+}  // namespace
+
+ListeningSocket::~ListeningSocket() {
+  if (descriptor_.open() && !unix_path_.empty()) unlink(unix_path_.c_str());
+}
+
+Result<ListeningSocket> ListeningSocket::open(const ListenAddress& address) {
+  return address.kind == AddressKind::kUnix ? open_unix(address) : open_tcp(address);
+}
+
+Result<ListeningSocket> ListeningSocket::open_tcp(const ListenAddress& address) {
+  const bool six = address.kind == AddressKind::kTcp6;
+  sockaddr_storage name{};
+  socklen_t name_bytes = 0;
+  if (six) {
+    auto* in6 = reinterpret_cast<sockaddr_in6*>(&name);
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(address.port);
+    inet_pton(AF_INET6, address.host.c_str(), &in6->sin6_addr);
+    name_bytes = sizeof *in6;
+  } else {
+    auto* in4 = reinterpret_cast<sockaddr_in*>(&name);
+    in4->sin_family = AF_INET;
+    in4->sin_port = htons(address.port);
+    inet_pton(AF_INET, address.host.c_str(), &in4->sin_addr);
+    name_bytes = sizeof *in4;
+  }
+  ListeningSocket made;
+  made.descriptor_ = Descriptor(socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int descriptor = made.descriptor();
+  const int on = 1;
+  if (descriptor < 0) return system_error("make a socket for " + address.text);
+  setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (six) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&name), name_bytes) != 0 ||
+      listen(descriptor, kBacklog) != 0) {
+    const char* remedy = "Correct the address in [listen]";
+    if (errno == EADDRINUSE) {
+      remedy =
+          "Another program listens there (see: ss -ltnp); stop it, or choose another port in "
+          "[listen]";
+    } else if (errno == EACCES) {
+      remedy = "Ports below 1024 need CAP_NET_BIND_SERVICE; choose another port in [listen]";
+    } else if (errno == EADDRNOTAVAIL) {
+      remedy = "This host does not have that address; choose one of its own in [listen]";
+    }
+    return system_error("listen on " + address.text, remedy);
+  }
+  name_bytes = sizeof name;
+  getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &name_bytes);
+  const std::uint16_t port = ntohs(six ? reinterpret_cast<sockaddr_in6*>(&name)->sin6_port
+                                       : reinterpret_cast<sockaddr_in*>(&name)->sin_port);
+  made.address_ = (six ? "[" + address.host + "]" : address.host) + ":" + std::to_string(port);
+  return made;
+}
+
+Result<ListeningSocket> ListeningSocket::open_unix(const ListenAddress& address) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  if (address.host.size() >= sizeof name.sun_path) {
+    return Error{"listen on " + address.text + ": the path is longer than a socket's may be (107)",
+                 0, "Choose a shorter path in [listen]"};
+  }
+  std::memcpy(name.sun_path, address.host.data(), address.host.size());
+  struct stat status {};
+  if (lstat(address.host.c_str(), &status) == 0) {
+    if (!S_ISSOCK(status.st_mode)) {
+      return Error{"listen on " + address.text + ": there is a file that is not a socket", 0,
+                   "Remove it, or choose another path in [listen]"};
+    }
+    if (somebody_listens(name)) {
+      return Error{"listen on " + address.text, EADDRINUSE,
+                   "Another program listens there; stop it, or choose another path in [listen]"};
+    }
+    unlink(address.host.c_str());  // of a server that was killed
+  }
+  ListeningSocket made;
+  made.descriptor_ = Descriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!made.descriptor_.open()) return system_error("make a socket for " + address.text);
+  if (bind(made.descriptor(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
+    return system_error("listen on " + address.text,
+                        "The socket's directory must exist and be writable for this user");
+  }
+  made.unix_path_ = address.host;
+  chmod(address.host.c_str(), 0660);  // who may connect: the service's user and group
+  if (listen(made.descriptor(), kBacklog) != 0) return system_error("listen on " + address.text);
+  made.address_ = "unix:" + address.host;
+  return made;
+}
+
+}  // namespace deja
