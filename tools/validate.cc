@@ -223,7 +223,7 @@ int run_validate(const ValidateOptions& options, std::ostream& out, std::ostream
   Findings findings{{}, config.warnings, std::move(*tests)};
   const bool ok = std::all_of(findings.tests.begin(), findings.tests.end(),
                               [](const TestOutcome& test) { return test.passed(); });
-  const MemoryPlan plan = plan_memory(config, plan_segment(config, config.redis.url));
+  const MemoryPlan plan = plan_memory(config, segment_plan_of(config, config.redis.url));
   if (options.json) {
     out << findings_json(options, findings, ok, &config, &plan) << "\n";
     return ok ? 0 : 1;

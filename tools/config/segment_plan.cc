@@ -17,7 +17,7 @@ std::vector<std::uint8_t> bytes_of(const kj::Array<capnp::word>& message) {
 
 }  // namespace
 
-SegmentPlan plan_segment(const Config& config, const std::string& redis_url) {
+SegmentPlan segment_plan_of(const Config& config, const std::string& redis_url) {
   SegmentPlan plan;
   plan.directory = config.appliance.directory;
   plan.appliance = config.appliance.name;

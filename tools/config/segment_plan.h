@@ -10,6 +10,6 @@
 namespace deja {
 
 /// `redis_url` is what config.redis.url stands for (settings_builder.h).
-[[nodiscard]] SegmentPlan plan_segment(const Config& config, const std::string& redis_url);
+[[nodiscard]] SegmentPlan segment_plan_of(const Config& config, const std::string& redis_url);
 
 }  // namespace deja
