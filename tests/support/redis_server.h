@@ -113,9 +113,10 @@ class RedisServer {
     socket().copy(address.sun_path, sizeof address.sun_path - 1);
     bool ready = connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     char answer[8] = {};
-    // "-LOADING" is an answer too, but not yet the one wanted.
+    // "-LOADING" is an answer too, but not yet the one wanted; "-NOAUTH" will do.
     ready = ready && send(descriptor, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
-            recv(descriptor, answer, sizeof answer, 0) > 0 && answer[0] == '+';
+            recv(descriptor, answer, sizeof answer, 0) > 1 &&
+            (answer[0] == '+' || answer[1] == 'N');
     close(descriptor);
     return ready;
   }

@@ -1,0 +1,50 @@
+// What the keeper shows of itself in process-keeper, by Prometheus name. The keeper's thread alone.
+#pragma once
+
+#include <string>
+
+#include "ring/log_record.h"
+#include "shm/process_file.h"
+
+namespace deja {
+
+struct KeeperCounters {
+  explicit KeeperCounters(ProcessFile& file)
+      : written(file.counter("deja_redis_written_total")),
+        older(file.counter("deja_redis_older_total")),
+        errors(file.counter("deja_redis_errors_total")),
+        reconnects(file.counter("deja_redis_reconnects_total")),
+        connected(file.gauge("deja_redis_connected")),
+        touched(file.gauge("deja_keeper_touched")),
+        flush_lag_events(file.gauge("deja_flush_lag_events")),
+        flush_lag_microseconds(file.gauge("deja_flush_lag_microseconds")),
+        restored(file.counter("deja_profiles_restored_total")),
+        translated(file.counter("deja_profiles_translated_total")),
+        broken_records(file.counter("deja_log_records_total{kind=\"broken\"}")),
+        walks(file.counter("deja_keeper_shard_walks_total")),
+        flush_seconds(file.histogram("deja_flush_seconds")) {
+    log_records[0] = file.counter("deja_log_records_total{kind=\"applied\"}");
+    log_records[1] = file.counter("deja_log_records_total{kind=\"duplicate\"}");
+    log_records[2] = file.counter("deja_log_records_total{kind=\"refused\"}");
+    log_records[3] = file.counter("deja_log_records_total{kind=\"dead\"}");
+  }
+
+  Counter& of(LogKind kind) { return log_records[static_cast<unsigned>(kind) - 1]; }
+
+  Counter written;
+  Counter older;
+  Counter errors;
+  Counter reconnects;
+  Counter connected;
+  Counter touched;
+  Counter flush_lag_events;
+  Counter flush_lag_microseconds;
+  Counter restored;
+  Counter translated;
+  Counter broken_records;
+  Counter walks;  ///< shards whose whole index was looked at
+  Counter log_records[4];
+  Histogram flush_seconds;
+};
+
+}  // namespace deja

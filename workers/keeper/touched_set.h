@@ -1,0 +1,103 @@
+// Which profiles changed since they were last written, collected from the logs: each key once, with
+// the sequence of its newest event. Bounded: a shard for which there is no room any more is said to
+// be walked as a whole instead. The keeper's thread alone.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "shm/key.h"
+
+namespace deja {
+
+/// A key that owns its bytes: the namespace's digit, then the bytes.
+[[nodiscard]] inline std::string owned_key(const Key& key) {
+  std::string owned(1, static_cast<char>('0' + static_cast<int>(key.name_space)));
+  return owned.append(key.bytes, key.size);
+}
+[[nodiscard]] inline Key key_of(const std::string& owned) {
+  return {static_cast<KeyNamespace>(owned[0] - '0'), owned.data() + 1,
+          static_cast<std::uint32_t>(owned.size() - 1)};
+}
+
+class TouchedSet {
+ public:
+  using Keys = std::unordered_map<std::string, std::uint64_t>;
+
+  /// What a shard has to have written.
+  struct Shard {
+    Keys keys;                   ///< → sequence of its newest event seen
+    bool walk = false;           ///< the whole index has to be looked at; keys is empty then
+    std::int64_t oldest_us = 0;  ///< when the oldest of these events was consumed; 0: unknown
+    [[nodiscard]] bool empty() const { return keys.empty() && !walk; }
+  };
+
+  TouchedSet(std::uint32_t shard_count, std::size_t keys_max)
+      : shards_(shard_count), keys_max_(keys_max) {}
+
+  /// `consumed_us`: when the event was; 0 where that is unknown.
+  void touch(std::uint32_t shard, const Key& key, std::uint64_t sequence,
+             std::int64_t consumed_us) {
+    touch(shard, owned_key(key), sequence, consumed_us);
+  }
+  void touch(std::uint32_t shard, std::string key, std::uint64_t sequence,
+             std::int64_t consumed_us) {
+    Shard& into = shards_[shard];
+    age(into, consumed_us);
+    if (into.walk) return;
+    const auto [place, is_new] = into.keys.try_emplace(std::move(key), sequence);
+    if (!is_new) {
+      place->second = std::max(place->second, sequence);
+    } else if (++count_ > keys_max_) {
+      walk(shard);
+    }
+  }
+
+  /// The shard's keys can't be told one by one.
+  void walk(std::uint32_t shard) {
+    Shard& into = shards_[shard];
+    count_ -= into.keys.size();
+    into.keys.clear();
+    into.walk = true;
+  }
+
+  /// Hands the shard's part over and begins it anew.
+  [[nodiscard]] Shard take(std::uint32_t shard) {
+    count_ -= shards_[shard].keys.size();
+    return std::exchange(shards_[shard], Shard{});
+  }
+
+  /// Puts back what could not be written.
+  void put_back(std::uint32_t shard, Shard unwritten) {
+    age(shards_[shard], unwritten.oldest_us);
+    if (unwritten.walk) walk(shard);
+    for (auto& [key, sequence] : unwritten.keys) {
+      touch(shard, key, sequence, unwritten.oldest_us);
+    }
+  }
+
+  [[nodiscard]] const Shard& shard(std::uint32_t number) const { return shards_[number]; }
+  /// Keys in all shards; a shard that is walked counts none.
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] bool empty() const {
+    return std::all_of(shards_.begin(), shards_.end(),
+                       [](const Shard& shard) { return shard.empty(); });
+  }
+
+ private:
+  static void age(Shard& shard, std::int64_t consumed_us) {
+    if (consumed_us == 0) return;
+    shard.oldest_us = shard.oldest_us == 0 ? consumed_us : std::min(shard.oldest_us, consumed_us);
+  }
+
+  std::vector<Shard> shards_;
+  std::size_t keys_max_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace deja

@@ -1,0 +1,141 @@
+// Writes changed profiles to Redis, behind everybody's back: passes over the touched profiles, in
+// pipelined batches, each reply read and judged; then the shard's watermark. The keeper's thread
+// alone; blocks only while it waits for Redis (then the logs are drained, see RedisConnection).
+//
+//   pass: sequence_before[s] := shard.sequence, all shards │ drain all logs │ take the touched set
+//         for each shard: copies of its profiles → batch → replies
+//         every reply written or older → watermark[s] := sequence_before[s] in Redis → reply
+//         → the keeper's watermark word
+//
+//  1. A worker logs an event before it counts it into shard.sequence. So what was drained after
+//     sequence_before was loaded covers all events up to it.
+//  2. A watermark is sent only after every reply of its shard was read: a Redis without memory may
+//     refuse the profiles and take the watermark behind them.
+//  3. What was not confirmed goes back into the touched set, and its shard's watermark stays.
+//  4. An event is in the log before its profile is published: a copy older than the touch stays
+//     touched.
+//  5. A pass sends bytes_per_round_max in a round and goes on in the next: after an outage Redis
+//  and
+//     the host are not drowned, and a pass that takes many rounds still ends.
+//
+//   killed after                         next keeper finds
+//   some profiles written                Redis ahead of its watermark: written again, new epoch
+//   all profiles, before the watermark   likewise
+//   Redis' watermark, before ours        our word lower than Redis': the walk begins lower, no harm
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ring/positions.h"
+#include "workers/keeper/keeper_counters.h"
+#include "workers/keeper/readable_fields.h"
+#include "workers/keeper/redis_store.h"
+#include "workers/keeper/table_view.h"
+#include "workers/keeper/touched_set.h"
+
+namespace deja {
+
+struct WriteBehindLimits {
+  std::int64_t flush_every_ns = 200'000'000;
+  std::size_t batch_count_max = 256;
+  std::size_t batch_bytes_max = 1U << 20U;
+  std::size_t bytes_per_round_max = 32U << 20U;
+  std::int64_t backoff_min_ms = 50;
+  std::int64_t backoff_max_ms = 5000;
+};
+
+/// All of it outlives the WriteBehind.
+struct WriteBehindParts {
+  RedisStore& store;
+  TableView& table;
+  TouchedSet& touched;
+  KeeperLayout& shared;                    ///< epoch and connected
+  std::atomic<std::uint64_t>* watermarks;  ///< one for each shard
+  KeeperCounters& counters;
+  ProcessFile& process;
+  ReadableFields& readable;
+  std::uint64_t catalog_hash;
+  std::function<void()> drain_logs;  ///< takes all that the logs hold now
+};
+
+class WriteBehind {
+ public:
+  /// The store is open, under `epoch`.
+  WriteBehind(WriteBehindParts parts, WriteBehindLimits limits, std::uint64_t epoch);
+
+  /// Does what is due: connects again, or goes on with a pass. `all`: without pacing, now (at
+  /// shutdown). Returns the time until something is due, 0 when it is at once.
+  std::int64_t tick(bool all = false);
+
+  /// Nothing is touched, and every shard's watermark is its sequence.
+  [[nodiscard]] bool everything_written() const;
+  /// Set once a later keeper has taken over: this one has to end.
+  [[nodiscard]] const std::string& fenced() const { return fenced_; }
+  /// "3 profiles in 2 shards are not in Redis", for a person.
+  [[nodiscard]] std::string unwritten() const;
+
+ private:
+  struct Pass {
+    std::vector<std::uint64_t> sequence_before;
+    std::vector<TouchedSet::Shard> shards;  // what is left of each
+    std::vector<bool> held;                 // something was not confirmed
+    std::uint32_t shard = 0;                // the first that is not wholly in a batch
+    ShardCursor cursor;                     // where it is walked
+    std::vector<std::uint32_t> confirmed;   // shards whose watermark may be sent
+    std::int64_t began_ns = 0;
+  };
+  struct Sent {
+    std::uint32_t shard = 0;
+    bool is_watermark = false;
+    std::string key;
+    std::uint64_t sequence = 0;
+  };
+
+  void reconnect(std::int64_t now_ns);
+  void lower_watermarks(const std::vector<std::uint64_t>& in_redis);
+  bool begin_pass(std::int64_t now_ns);
+  void fill_batch();
+  bool fill_from_shard();
+  void add_touched(std::uint32_t shard, std::string key, std::uint64_t sequence);
+  void add_profile(std::uint32_t shard, const ProfileCopy& copy, std::string key);
+  void add_watermark(std::uint32_t shard);
+  [[nodiscard]] bool batch_is_full() const;
+  [[nodiscard]] bool exchange_batch();
+  void after_trouble();
+  void settle(const Sent& sent, const RedisReply& reply);
+  void settle_error(const Sent& sent, const RedisReply& reply);
+  void put_back(const Sent& sent);
+  void abandon_pass();
+  void end_pass();
+  void disconnected(const std::string& why);
+  void back_off(std::int64_t now_ns);
+  void show_lag();
+
+  WriteBehindParts parts_;
+  WriteBehindLimits limits_;
+  std::uint64_t epoch_;
+  std::optional<Pass> pass_;
+  std::vector<Sent> batch_;
+  std::vector<std::uint32_t> batch_ends_;  // shards whose last profile is in this batch
+  bool trouble_ = false;                   // a reply of this batch was an error …
+  bool reconnect_wanted_ = false;          // … of the server as a whole
+  bool guard_lost_ = false;                // … and only for want of the script
+  std::int64_t next_round_ns_ = 0;
+  std::int64_t next_attempt_ns_ = 0;
+  std::int64_t backoff_ms_ = 0;
+  std::string fenced_;
+  std::mt19937_64 jitter_;
+  std::string image_;  // buffers, kept for their memory
+  std::string updated_;
+  std::string as_of_;
+  std::string catalog_text_;
+  std::vector<std::string_view> fields_;
+};
+
+}  // namespace deja
