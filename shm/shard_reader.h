@@ -99,6 +99,22 @@ class ShardReader {
     return hash;
   }
 
+  /// The second step ahead of get(key, hash), once the bucket's line is there: asks for the lines
+  /// of the blocks in the main bucket that carry the key's tag.
+  void prefetch_block(std::uint64_t hash) const {
+    const std::uint32_t tag = tag_of(hash);
+    const std::uint32_t bucket = main_bucket_of(hash, geometry_.main_buckets);
+    for (const IndexEntry& slot : parts_.bucket(bucket).entries) {
+      const std::uint64_t entry = slot.load(std::memory_order_relaxed);
+      const std::uint32_t block = block_of(entry);
+      if (tag_of_entry(entry) != tag || block >= geometry_.blocks_per_shard) continue;
+      const auto* bytes = reinterpret_cast<const std::byte*>(parts_.block(block));
+      for (std::uint32_t at = 0; at < geometry_.block_bytes(); at += kCacheLineBytes) {
+        __builtin_prefetch(bytes + at);
+      }
+    }
+  }
+
   /// The next profile in index order: kFound with a copy, kAbsent at the end, kBusy for one that
   /// kept changing (the cursor has moved past it). Since entries never move, whoever is there from
   /// the first call to the last is seen exactly once.
