@@ -1,0 +1,380 @@
+#include "ingest/stream_handler.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "ingest/refusal_codes.h"
+#include "ingest/stream_batches.h"
+#include "ingest/stream_decoder.h"
+#include "ingest/stream_frame.h"
+#include "ingest/stream_reply.h"
+#include "shm/capnp_view.h"
+#include "shm/token.h"
+
+namespace deja {
+
+using stream_schema::AckLevel;
+
+struct StreamFactory::Shared {
+  Shared(EventSink& the_sink, ProcessFile& the_process, const PathTrie& paths)
+      : sink(the_sink), process(the_process), decoder(paths) {}
+
+  EventSink& sink;
+  ProcessFile& process;
+  StreamDecoder decoder;
+  StreamReply reply;
+  Extraction extraction;
+  std::vector<std::string> write_keys;
+  std::string appliance;
+  std::int64_t full_ring_wait_us = 0;
+  std::vector<char> token;
+
+  [[nodiscard]] bool knows(std::string_view key) const;
+};
+
+namespace {
+
+// Answers that a client does not read: beyond this it is not read from either.
+constexpr std::size_t kUnsentBytesMax = 256 * 1024;
+// What may lie here unread: the credits, and a hello. More is more than was ever granted.
+constexpr std::size_t kBufferBytesMax = kCreditBytes + 64 * 1024;
+
+enum MessageTag : std::uint16_t { kNothing, kHello, kHelloReply, kBatch, kAck, kError };
+
+// Where ingest/event.capnp puts things.
+constexpr std::uint32_t kHelloVersionByte = 0;
+constexpr std::uint32_t kHelloAckLevelByte = 2;
+constexpr std::uint32_t kBatchSequenceByte = 0;
+constexpr std::uint32_t kBatchSentAtByte = 8;
+
+// Takes the same time wherever the two differ.
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0 : 1;
+  for (std::size_t at = 0; at < a.size(); ++at) {
+    const char other = b.empty() ? '\0' : b[at % b.size()];
+    difference |= static_cast<unsigned char>(a[at] ^ other);
+  }
+  return difference == 0;
+}
+
+class StreamHandler : public ConnectionHandler {
+ public:
+  explicit StreamHandler(StreamFactory::Shared& shared)
+      : shared_(shared), batches_(shared.sink.worker_count()) {}
+
+  void on_open(ConnectionOutput& output) override;
+  Next on_receive(std::span<const std::uint8_t> bytes, std::int64_t received_us) override;
+  Next on_pass(std::int64_t now_us) override;
+  [[nodiscard]] bool busy() const override {
+    return !failed_ && (batches_.oldest() != nullptr || stalled_ || overfull());
+  }
+  Next on_end() override;
+  void on_close() override;
+
+ private:
+  enum class Handled : std::uint8_t { kDone, kStalled, kFailed };
+
+  std::size_t consume(std::span<const std::uint8_t> bytes, std::int64_t now_us);
+  void consume_buffer(std::int64_t now_us);
+  Handled handle(const Frame& frame, std::int64_t now_us);
+  Handled handle_hello(const capnp_view::Message& message, const capnp_view::Struct& hello);
+  Handled handle_batch(const Frame& frame, capnp_view::Message& message, std::int64_t now_us);
+  bool begin_batch(const capnp_view::Struct& batch, std::uint32_t event_count,
+                   std::uint32_t frame_bytes);
+  bool hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us);
+  void ack_what_is_covered();
+  [[nodiscard]] bool covered(const InFlightBatch& batch) const;
+  void ack(InFlightBatch& batch);
+  Handled fail(const char* error_code, const char* message);
+  [[nodiscard]] bool overfull() const { return output_->unsent_bytes() > kUnsentBytesMax; }
+  [[nodiscard]] Next next();
+
+  StreamFactory::Shared& shared_;
+  ConnectionOutput* output_ = nullptr;
+  StreamBatches batches_;
+  std::vector<std::uint8_t> buffer_;  // what could not be used yet
+  bool greeted_ = false;
+  bool failed_ = false;   // an Error went out: the connection ends
+  bool ended_ = false;    // the peer's last byte is here
+  bool stalled_ = false;  // the first frame in buffer_ is a batch that waits at a full ring
+  std::uint32_t stalled_event_ = 0;
+  std::int64_t full_since_us_ = 0;  // 0: the last event got through
+  std::int64_t received_us_ = 0;
+  std::uint64_t last_sequence_ = 0;
+  bool any_batch_ = false;
+  StreamDecoder::Budget budget_;
+};
+
+void StreamHandler::on_open(ConnectionOutput& output) {
+  on_close();
+  output_ = &output;
+}
+
+void StreamHandler::on_close() {
+  output_ = nullptr;
+  batches_.clear();
+  buffer_.clear();
+  greeted_ = failed_ = ended_ = stalled_ = any_batch_ = false;
+  stalled_event_ = 0;
+  full_since_us_ = 0;
+  last_sequence_ = 0;
+}
+
+Next StreamHandler::next() {
+  if (failed_) return Next::kClose;
+  if (ended_ && !stalled_ && batches_.oldest() == nullptr) return Next::kClose;
+  return ended_ || stalled_ || overfull() ? Next::kPause : Next::kReceive;
+}
+
+Next StreamHandler::on_receive(std::span<const std::uint8_t> bytes, std::int64_t received_us) {
+  if (failed_) return Next::kClose;
+  const bool at_once = buffer_.empty();
+  if (!stalled_) received_us_ = received_us;
+  const std::size_t used = at_once ? consume(bytes, received_us) : 0;
+  if (failed_) return next();
+  const std::span<const std::uint8_t> rest = bytes.subspan(used);
+  if (buffer_.size() + rest.size() > kBufferBytesMax) {
+    (void)fail(stream_error::kOverCredit, "more was sent than the credits of the hello allow");
+    return next();
+  }
+  buffer_.insert(buffer_.end(), rest.begin(), rest.end());
+  if (!at_once && !stalled_) consume_buffer(received_us);
+  return next();
+}
+
+Next StreamHandler::on_pass(std::int64_t now_us) {
+  if (failed_) return Next::kClose;
+  if (stalled_) consume_buffer(now_us);
+  if (!failed_) ack_what_is_covered();
+  return next();
+}
+
+Next StreamHandler::on_end() {
+  ended_ = true;
+  if (!failed_ && !stalled_ && !buffer_.empty()) {
+    (void)fail(stream_error::kBadFrame, "the connection ended within a frame");
+  }
+  return next();
+}
+
+void StreamHandler::consume_buffer(std::int64_t now_us) {
+  const std::size_t used = consume(buffer_, now_us);
+  if (failed_) return;
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(used));
+  if (ended_ && !stalled_ && !buffer_.empty()) (void)on_end();
+}
+
+// Handles whole frames; returns how many bytes they were.
+std::size_t StreamHandler::consume(std::span<const std::uint8_t> bytes, std::int64_t now_us) {
+  std::size_t used = 0;
+  for (;;) {
+    const Frame frame = first_frame(bytes.subspan(used));
+    if (frame.state == FrameState::kPartial) return used;
+    if (frame.state == FrameState::kBad) {
+      (void)fail(stream_error::kBadFrame,
+                 "not a frame: its length is a multiple of 8 up to 524288, then flags 0, then one "
+                 "segment of that length");
+      return used;
+    }
+    if (handle(frame, now_us) != Handled::kDone) return used;
+    used += frame.bytes;
+  }
+}
+
+StreamHandler::Handled StreamHandler::handle(const Frame& frame, std::int64_t now_us) {
+  auto message = capnp_view::Message::of_message(frame.message.data(), frame.message.size());
+  const capnp_view::Struct root = message.root();
+  const auto tag = root.get<std::uint16_t>(0);
+  if (message.damaged()) return fail(stream_error::kBadMessage, "not a Cap'n Proto message");
+  if (tag == kHello) return handle_hello(message, root.structure(0));
+  if (tag != kBatch) {
+    return fail(stream_error::kBadMessage, "a client sends a hello and then batches");
+  }
+  if (!greeted_) return fail(stream_error::kHelloExpected, "the first message must be a hello");
+  return handle_batch(frame, message, now_us);
+}
+
+StreamHandler::Handled StreamHandler::handle_hello(const capnp_view::Message& message,
+                                                   const capnp_view::Struct& hello) {
+  if (greeted_) return fail(stream_error::kHelloRepeated, "there was a hello already");
+  const capnp_view::Text key = hello.text(0);
+  if (message.damaged()) return fail(stream_error::kBadMessage, "not a Cap'n Proto message");
+  if (hello.get<std::uint16_t>(kHelloVersionByte) != kStreamVersion) {
+    return fail(stream_error::kUnsupportedVersion, "this appliance speaks version 1");
+  }
+  if (!shared_.knows({key.data, key.size})) {
+    return fail(stream_error::kBadWriteKey, "the write key is none of this appliance's");
+  }
+  const auto level = static_cast<AckLevel>(hello.get<std::uint16_t>(kHelloAckLevelByte));
+  if (level != AckLevel::OF_SERVER && level != AckLevel::APPLIED) {
+    return fail(stream_error::kAckUnavailable, "this appliance acknowledges what is applied");
+  }
+  greeted_ = true;
+  output_->write(shared_.reply.hello(AckLevel::APPLIED, shared_.appliance.c_str()));
+  return Handled::kDone;
+}
+
+// Checks a batch that is met for the first time and takes it into the books.
+bool StreamHandler::begin_batch(const capnp_view::Struct& batch, std::uint32_t event_count,
+                                std::uint32_t frame_bytes) {
+  const auto sequence = batch.get<std::uint64_t>(kBatchSequenceByte);
+  if (any_batch_ && sequence <= last_sequence_) {
+    (void)fail(stream_error::kBadSequence, "a batch's sequence must be greater than the last one");
+    return false;
+  }
+  if (event_count > kBatchEventsMax) {
+    (void)fail(stream_error::kBatchTooLarge, "a batch may have 1024 events");
+    return false;
+  }
+  batches_.add(sequence, frame_bytes, event_count);
+  if (batches_.bytes_in_flight() > kCreditBytes || batches_.events_in_flight() > kCreditEvents) {
+    (void)fail(stream_error::kOverCredit, "more was sent than the credits of the hello allow");
+    return false;
+  }
+  any_batch_ = true;
+  last_sequence_ = sequence;
+  stalled_event_ = 0;
+  budget_ = StreamDecoder::Budget::of_frame(frame_bytes);
+  return true;
+}
+
+StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_view::Message& message,
+                                                   std::int64_t now_us) {
+  capnp_view::Struct body = message.root().structure(0);
+  capnp_view::List events = body.list(0);
+  if (message.damaged()) return fail(stream_error::kBadMessage, "not a Cap'n Proto message");
+  if (!stalled_ && !begin_batch(body, events.size(), frame.bytes)) return Handled::kFailed;
+  InFlightBatch& batch = *batches_.newest();
+  const auto sent_at_us = body.get<std::int64_t>(kBatchSentAtByte);
+  for (std::uint32_t index = stalled_event_; index < events.size(); ++index) {
+    Refusal refusal;
+    if (!shared_.decoder.decode(message, events[index], sent_at_us, budget_, shared_.extraction,
+                                refusal)) {
+      shared_.sink.count_refused(refusal);
+      batch.rejects.push_back({index, false, refusal});
+      if (message.damaged()) {
+        // One event's damage is not the next one's.
+        message = capnp_view::Message::of_message(frame.message.data(), frame.message.size());
+        events = message.root().structure(0).list(0);
+      }
+    } else if (!hand_over(batch, index, now_us)) {
+      stalled_ = true;
+      stalled_event_ = index;
+      return Handled::kStalled;
+    }
+  }
+  stalled_ = false;
+  batch.whole = true;
+  return Handled::kDone;
+}
+
+// False: the event has to wait at a full ring.
+bool StreamHandler::hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us) {
+  Refusal refusal;
+  Placed placed;
+  switch (shared_.sink.submit(shared_.extraction, received_us_, refusal, placed)) {
+    case SinkOutcome::kDone:
+      return true;
+    case SinkOutcome::kRefused:
+      batch.rejects.push_back({index, false, refusal});
+      return true;
+    case SinkOutcome::kCommitted:
+      full_since_us_ = 0;
+      batch.placed.push_back({index, placed});
+      batch.end_positions[placed.worker] = placed.end_position;
+      return true;
+    case SinkOutcome::kFull:
+      break;
+  }
+  if (full_since_us_ == 0) full_since_us_ = now_us;
+  if (now_us - full_since_us_ < shared_.full_ring_wait_us) return false;
+  shared_.sink.refuse_full(refusal);
+  batch.rejects.push_back({index, true, refusal});
+  return true;
+}
+
+bool StreamHandler::covered(const InFlightBatch& batch) const {
+  if (!batch.whole) return false;
+  for (std::uint32_t worker = 0; worker < batch.end_positions.size(); ++worker) {
+    const std::uint64_t end = batch.end_positions[worker];
+    if (end != 0 && !shared_.sink.covers({worker, end})) return false;
+  }
+  return true;
+}
+
+void StreamHandler::ack_what_is_covered() {
+  while (batches_.oldest() != nullptr && !overfull() && covered(*batches_.oldest())) {
+    ack(*batches_.oldest());
+    batches_.drop_oldest();
+  }
+}
+
+void StreamHandler::ack(InFlightBatch& batch) {
+  for (const PlacedEvent& event : batch.placed) {
+    const RefusalReason reason = shared_.sink.take_verdict(event.placed);
+    if (reason == RefusalReason::kNone) continue;
+    StreamReject& reject = batch.rejects.emplace_back();
+    reject.index = event.index;
+    reject.retry = reason == RefusalReason::kTableFull;
+    if (reject.retry) {
+      refuse(reject.refusal, code::kTableFull,
+             "no room for a new user: send the event again later");
+    } else {
+      refuse(reject.refusal, code::kBrokenRecord,
+             "the appliance could not read the event's record");
+    }
+  }
+  std::sort(batch.rejects.begin(), batch.rejects.end(),
+            [](const StreamReject& a, const StreamReject& b) { return a.index < b.index; });
+  shared_.token[0] = '\0';
+  if (!batch.placed.empty()) {
+    (void)shared_.sink.format_token(batch.end_positions.data(), shared_.token.data(),
+                                    shared_.token.size());
+  }
+  output_->write(
+      shared_.reply.ack(batch.sequence, AckLevel::APPLIED, shared_.token.data(), batch.rejects));
+}
+
+StreamHandler::Handled StreamHandler::fail(const char* error_code, const char* message) {
+  output_->write(shared_.reply.error(error_code, message));
+  shared_.process.error(std::string("stream: closed for ") + error_code + ": " + message);
+  failed_ = true;
+  stalled_ = false;
+  return Handled::kFailed;
+}
+
+}  // namespace
+
+bool StreamFactory::Shared::knows(std::string_view key) const {
+  bool known = write_keys.empty();
+  for (const std::string& write_key : write_keys) {
+    if (equal_in_constant_time(key, write_key)) known = true;
+  }
+  return known;
+}
+
+StreamFactory::StreamFactory(std::unique_ptr<Shared> shared) : shared_(std::move(shared)) {}
+StreamFactory::~StreamFactory() = default;
+
+Result<std::unique_ptr<StreamFactory>> StreamFactory::make(const Segment& segment, EventSink& sink,
+                                                           ProcessFile& process,
+                                                           const PathTrie& paths) {
+  const schema::Settings::Reader settings = segment.settings();
+  if (settings.getAck() != schema::AckLevel::APPLIED) {
+    return Error{"open the stream", 0,
+                 "Only acks of level 'applied' can be given; set [durability] ack = \"applied\"."};
+  }
+  auto shared = std::make_unique<Shared>(sink, process, paths);
+  for (const auto key : settings.getWriteKeys()) shared->write_keys.emplace_back(key.cStr());
+  shared->appliance = settings.getAppliance().cStr();
+  shared->full_ring_wait_us = settings.getFullRingWaitUs();
+  shared->token.resize(token_bytes_max(sink.worker_count()));
+  return std::unique_ptr<StreamFactory>(new StreamFactory(std::move(shared)));
+}
+
+std::unique_ptr<ConnectionHandler> StreamFactory::make_handler() {
+  return std::make_unique<StreamHandler>(*shared_);
+}
+
+}  // namespace deja
