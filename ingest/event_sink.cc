@@ -1,6 +1,5 @@
 #include "ingest/event_sink.h"
 
-#include <charconv>
 #include <cstring>
 #include <deque>
 #include <string>
@@ -16,6 +15,7 @@
 #include "ring/spsc_ring.h"
 #include "ring/verdict.h"
 #include "shm/consumed_layout.h"
+#include "shm/token.h"
 
 namespace deja {
 namespace {
@@ -26,28 +26,6 @@ constexpr std::size_t kIngestCodeCount = std::size(kIngestCodes);
 std::string labelled(const char* name, const std::string& labels) {
   return std::string(name) + '{' + labels + '}';
 }
-
-// Appends to a text of bounded size; what does not fit is left out.
-class TextCursor {
- public:
-  TextCursor(char* text, std::size_t bytes) : begin_(text), at_(text), end_(text + bytes) {}
-  void append(std::string_view part) {
-    if (part.size() > static_cast<std::size_t>(end_ - at_)) return;
-    std::memcpy(at_, part.data(), part.size());
-    at_ += part.size();
-  }
-  void append_hex(std::uint64_t number) {
-    char digits[16];
-    const auto result = std::to_chars(digits, digits + sizeof digits, number, 16);
-    append({digits, static_cast<std::size_t>(result.ptr - digits)});
-  }
-  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(at_ - begin_); }
-
- private:
-  char* begin_;
-  char* at_;
-  char* end_;
-};
 
 // One worker as this thread knows it.
 struct Lane {
@@ -79,6 +57,7 @@ struct EventSink::State {
   ProcessFile* process = nullptr;
   std::unique_ptr<MappedFile> positions_file;  // ingest-<i>
   std::deque<Lane> lanes;                      // by worker; a Lane never moves
+  std::vector<TokenPart> token_parts;
   Counter received;
   Counter unmatched;
   Counter alias;
@@ -152,6 +131,7 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
   state.max_future_us = segment.settings().getMaxFutureUs();
   state.process = &process;
   state.make_counters();
+  state.token_parts.resize(superblock.worker_count);
 
   const std::string number = std::to_string(thread);
   auto positions = segment.map("ingest-" + number, MappedFile::Mode::kReadWrite);
@@ -337,19 +317,11 @@ RefusalReason EventSink::take_verdict(const Placed& placed) {
 
 std::size_t EventSink::format_token(const std::uint64_t* ends, char* text,
                                     std::size_t bytes) const {
-  TextCursor cursor(text, bytes);
-  cursor.append("v1.");
-  cursor.append_hex(state_->incarnation);
+  std::size_t count = 0;
   for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
-    if (ends[worker] == 0) continue;
-    cursor.append(".");
-    cursor.append_hex(state_->thread);
-    cursor.append(":");
-    cursor.append_hex(worker);
-    cursor.append(":");
-    cursor.append_hex(ends[worker]);
+    if (ends[worker] != 0) state_->token_parts[count++] = {state_->thread, worker, ends[worker]};
   }
-  return cursor.size();
+  return deja::format_token(state_->incarnation, state_->token_parts.data(), count, text, bytes);
 }
 
 std::uint32_t EventSink::worker_count() const {
