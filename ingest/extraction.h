@@ -18,6 +18,8 @@ inline constexpr std::uint32_t kEventBytesMax = 32 * 1024;
 inline constexpr std::uint32_t kBatchBytesMax = 500 * 1024;
 /// Values of declared slots that one event may have.
 inline constexpr std::uint32_t kCapturedMax = 2048;
+/// Elements that one array of an event may have; the feature engine's limit too.
+inline constexpr std::uint32_t kArrayElementsMax = 1024;
 /// Deepest nesting of objects and arrays in an event.
 inline constexpr std::uint32_t kDepthMax = 32;
 

@@ -1,0 +1,270 @@
+#include "ingest/segment_exchange.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include "ingest/json_scan.h"
+#include "ingest/refusal_codes.h"
+#include "shm/json_text.h"
+
+namespace deja {
+namespace {
+
+constexpr std::size_t kKeptBytes = 64 * 1024;
+constexpr std::size_t kTokenBytesMax = 4096;
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kSpace);
+  return first == std::string_view::npos ? text.substr(text.size()) : text.substr(first);
+}
+
+void append_number(std::string& out, std::uint32_t number) {
+  char digits[16];
+  const auto written = std::to_chars(digits, digits + sizeof digits, number);
+  out.append(digits, written.ptr);
+}
+
+/// {"index":…,"code":…,"message":…,"path":…}; the path from the batch on.
+void append_rejection(std::string& out, std::uint32_t index, bool batch, const Refusal& refusal) {
+  out.append(R"({"index":)");
+  append_number(out, index);
+  out.append(R"(,"code":)");
+  append_json_text(out, refusal.code);
+  out.append(R"(,"message":)");
+  append_json_text(out, refusal.message);
+  out.append(R"(,"path":)");
+  if (!batch) {
+    append_json_text(out, refusal.path);
+  } else {
+    char path[sizeof refusal.path + 24];
+    const int size = std::snprintf(path, sizeof path, "batch[%u]%s%s", index,
+                                   refusal.path[0] == '\0' ? "" : ".", refusal.path);
+    append_json_text(out, {path, static_cast<std::size_t>(size)});
+  }
+  out.append("}");
+}
+
+}  // namespace
+
+SegmentExchange::SegmentExchange(SegmentApi& api) : api_(api) {
+  ends_.resize(api.sink().worker_count());
+}
+
+HttpProgress SegmentExchange::begin(const HttpRequest& request, std::int64_t received_us,
+                                    HttpAnswer& answer) {
+  const SegmentApi::Events events = api_.route(request, answer);
+  if (!events.wanted || !api_.read_body(request, document_, answer)) {
+    return HttpProgress::kAnswered;
+  }
+  inflated_ = document_.data() != reinterpret_cast<const char*>(request.body.data());
+  received_us_ = received_us;
+  batch_ = events.batch;
+  call_ = events.call;
+  index_ = accepted_ = rejected_ = ring_full_ = table_full_ = 0;
+  blocked_since_us_ = 0;
+  giving_up_ = false;
+  placed_.clear();
+  acked_ = 0;
+  std::fill(ends_.begin(), ends_.end(), 0);
+  rejected_text_.clear();
+  if (!open_document(events, answer)) return HttpProgress::kAnswered;
+  return take_events(received_us, answer);
+}
+
+HttpProgress SegmentExchange::resume(std::int64_t now_us, HttpAnswer& answer) {
+  if (!taking_) return await_acks(answer);
+  // Another exchange may have used the extractor meanwhile. What was shared once can be again.
+  Refusal unused;
+  if (batch_) {
+    (void)api_.extractor().share(document_, unused);
+  } else {
+    api_.extractor().share_nothing();
+  }
+  return take_events(now_us, answer);
+}
+
+void SegmentExchange::forget() {
+  // Verdicts that nobody asks for fall off their shelf. Events not yet taken were never accepted.
+  taking_ = false;
+  placed_.clear();
+}
+
+/// A document that can't be read counts as one event.
+bool SegmentExchange::refuse_document(HttpAnswer& answer, const Refusal& refusal) {
+  api_.sink().count_refused(refusal);
+  SegmentApi::fail(answer, 400, refusal.code, refusal.message, refusal.path);
+  return false;
+}
+
+bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer& answer) {
+  Refusal refusal;
+  if (!is_utf8(document_)) {
+    deja::refuse(refusal, code::kBadUtf8, "the body is not UTF-8");
+    return refuse_document(answer, refusal);
+  }
+  document_ = trimmed(document_);
+  JsonEnvelope envelope;
+  const ScanOutcome outcome = scan_document(document_, envelope);
+  if (outcome == ScanOutcome::kBroken) {
+    deja::refuse(refusal, code::kBadJson, "the body is not JSON, or not all of it");
+    return refuse_document(answer, refusal);
+  }
+  if (!events.authorized && !(outcome == ScanOutcome::kObject && !envelope.write_key.empty() &&
+                              api_.auth().knows(envelope.write_key))) {
+    SegmentApi::fail(answer, 401, "bad_key",
+                     "a write key is needed: as the user name of Basic authorization, or as "
+                     "writeKey in the body");
+    return false;
+  }
+  if (outcome == ScanOutcome::kNotObject) {
+    deja::refuse(refusal, code::kBadType, "the body is a JSON object");
+    return refuse_document(answer, refusal);
+  }
+  offset_ = 0;
+  taking_ = true;
+  if (!batch_) {
+    api_.extractor().share_nothing();
+    return true;
+  }
+  if (envelope.batch.empty() || envelope.batch.front() != '[') {
+    deja::refuse(refusal, code::kBadType, "batch is an array of events", "batch");
+    return refuse_document(answer, refusal);
+  }
+  if (!api_.extractor().share(document_, refusal)) return refuse_document(answer, refusal);
+  JsonCursor cursor{envelope.batch.data() + 1, envelope.batch.data() + envelope.batch.size()};
+  offset_ = static_cast<std::size_t>(cursor.at - document_.data());
+  taking_ = !cursor.take(']');
+  std::uint32_t count = 0;
+  std::string_view event;
+  for (bool more = taking_; more; more = cursor.take(',')) {
+    if (!scan_value(cursor, event) || ++count > kBatchEventsMax) {
+      deja::refuse(refusal, code::kEventTooLarge, "the batch has too many events", "batch");
+      return refuse_document(answer, refusal);
+    }
+  }
+  return true;
+}
+
+HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answer) {
+  EventSink& sink = api_.sink();
+  Extraction& extraction = api_.extraction();
+  while (taking_) {
+    JsonCursor cursor{document_.data() + offset_, document_.data() + document_.size()};
+    std::string_view event;
+    if (!scan_value(cursor, event)) break;  // open_document() has seen that there is one
+    Refusal refusal;
+    if (!api_.extractor().extract(event, call_, extraction, refusal)) {
+      sink.count_refused(refusal);
+      reject(index_, refusal);
+    } else {
+      Placed placed;
+      switch (sink.submit(extraction, received_us_, refusal, placed)) {
+        case SinkOutcome::kCommitted:
+          ++accepted_;
+          placed_.push_back({placed, index_});
+          ends_[placed.worker] = std::max(ends_[placed.worker], placed.end_position);
+          break;
+        case SinkOutcome::kDone:
+          ++accepted_;
+          break;
+        case SinkOutcome::kRefused:
+          reject(index_, refusal);
+          break;
+        case SinkOutcome::kFull:
+          if (blocked_since_us_ == 0) blocked_since_us_ = now_us;
+          giving_up_ = giving_up_ || now_us - blocked_since_us_ >= api_.options().full_ring_wait_us;
+          if (!giving_up_) {
+            keep_document();
+            return HttpProgress::kBlocked;
+          }
+          sink.refuse_full(refusal);
+          ++ring_full_;
+          reject(index_, refusal);
+          break;
+      }
+    }
+    ++index_;
+    taking_ = batch_ && cursor.take(',');
+    offset_ = static_cast<std::size_t>(cursor.at - document_.data());
+  }
+  taking_ = false;
+  return await_acks(answer);
+}
+
+/// A blocked exchange outlives this use of the inflater's memory.
+void SegmentExchange::keep_document() {
+  if (!inflated_) return;
+  own_text_.assign(document_);
+  own_text_.append(kHttpPaddingBytes, ' ');
+  document_ = std::string_view(own_text_).substr(0, document_.size());
+  inflated_ = false;
+}
+
+HttpProgress SegmentExchange::await_acks(HttpAnswer& answer) {
+  EventSink& sink = api_.sink();
+  for (; acked_ < placed_.size(); ++acked_) {
+    const PlacedEvent& event = placed_[acked_];
+    if (!sink.covers(event.placed)) return HttpProgress::kWaiting;
+    const RefusalReason reason = sink.take_verdict(event.placed);
+    if (reason == RefusalReason::kNone) continue;
+    --accepted_;
+    Refusal refusal;
+    if (reason == RefusalReason::kTableFull) {
+      ++table_full_;
+      deja::refuse(refusal, code::kTableFull, "there is no room for another profile");
+    } else {
+      deja::refuse(refusal, code::kBrokenRecord, "the event could not be read by its worker");
+    }
+    reject(event.index, refusal);
+  }
+  write_answer(answer);
+  return HttpProgress::kAnswered;
+}
+
+void SegmentExchange::reject(std::uint32_t index, const Refusal& refusal) {
+  if (rejected_++ == 0) {
+    first_ = refusal;
+    first_index_ = index;
+  } else {
+    rejected_text_ += ',';
+  }
+  append_rejection(rejected_text_, index, batch_, refusal);
+}
+
+void SegmentExchange::write_answer(HttpAnswer& answer) {
+  const bool again = ring_full_ != 0 || (table_full_ != 0 && accepted_ == 0);
+  if (again) {
+    const bool ring = ring_full_ != 0;
+    SegmentApi::fail(answer, 503, ring ? code::kRingFull : code::kTableFull,
+                     ring ? "the appliance can't keep up: send the same again later"
+                          : "there is no room for another profile: send the same again later");
+    answer.header("Retry-After", "1");
+  } else if (accepted_ == 0 && rejected_ != 0) {
+    char path[sizeof first_.path + 24];
+    const int size = batch_ ? std::snprintf(path, sizeof path, "batch[%u]%s%s", first_index_,
+                                            first_.path[0] == '\0' ? "" : ".", first_.path)
+                            : std::snprintf(path, sizeof path, "%s", first_.path);
+    SegmentApi::fail(answer, 400, first_.code, first_.message,
+                     {path, static_cast<std::size_t>(size)});
+  } else {
+    answer.begin(200);
+    answer.body = R"({"success":true})";
+    SegmentApi::add_cors(answer);
+  }
+  if (rejected_ != 0 && batch_) {
+    answer.body.pop_back();
+    answer.body.append(R"(,"rejected":[)").append(rejected_text_).append("]}");
+  }
+  if (accepted_ != 0) answer.header("Deja-Ack", api_.options().ack_level);
+  if (!placed_.empty()) {
+    char token[kTokenBytesMax];
+    const std::size_t bytes = api_.sink().format_token(ends_.data(), token, sizeof token);
+    if (bytes != 0) answer.header("Deja-Token", {token, bytes});
+  }
+  if (rejected_text_.capacity() > kKeptBytes) std::string().swap(rejected_text_);
+  if (own_text_.capacity() > kKeptBytes) std::string().swap(own_text_);
+}
+
+}  // namespace deja
