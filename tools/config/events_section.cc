@@ -84,6 +84,7 @@ void read_events(const TomlValue* section, Config& config, Mistakes& mistakes) {
                    "an event's name is 1 to 64 of A-Z a-z 0-9 _ -");
     }
     TableReader event_reader(&entry.value, reader.where(entry.key), mistakes);
+    if (!event_reader.is_table()) continue;
     EventConfig event;
     event.name = entry.key;
     (void)read_recogniser(event_reader, event);

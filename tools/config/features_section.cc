@@ -80,7 +80,7 @@ class FeatureReader {
   /// True where it could be read; what is wrong has been noted.
   bool read() {
     const std::size_t mistakes_before = mistakes_.count();
-    if (!read_type()) return false;
+    if (!reader_.is_table() || !read_type()) return false;
     read_sources();
     read_window();
     read_sizes();
@@ -332,8 +332,7 @@ class FeatureReader {
       if (!is_known) identify.fields.push_back({std::string(name), std::string(name)});
       return FieldMeaning{0, 0};
     };
-    return compile_with(key, resolver, {},
-                        " (an identify call's: write its path, such as traits.plan)");
+    return compile_with(key, resolver, {}, " of an identify call");
   }
 
   EventConfig& identify_event() {
@@ -355,6 +354,9 @@ class FeatureReader {
       if (const std::size_t at = found.find("; "); at != std::string::npos) {
         right = found.substr(at + 2);
         found.resize(at);
+      }
+      if (names.empty() && is_identify_trait_ && found.starts_with("unknown field")) {
+        right = "write its path, such as traits.plan";
       }
       mistakes_.add(place_in_text(mistakes_.document(), *value, error->offset), reader_.where(key),
                     found + whose, right);
@@ -406,8 +408,9 @@ void read_features(const TomlValue* section, Config& config, Mistakes& mistakes)
                  "there is room for " + std::to_string(kFeaturesMax));
     return;
   }
+  const bool were_too_many = config.slots.size() > kSlotsMax;  // and noted in [events]
   config.slots = number_slots(config.events);
-  if (config.slots.size() > kSlotsMax) {
+  if (!were_too_many && config.slots.size() > kSlotsMax) {
     reader.wrong("the fields have " + std::to_string(config.slots.size()) + " different paths",
                  "there is room for " + std::to_string(kSlotsMax));
   }

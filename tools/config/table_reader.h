@@ -77,6 +77,8 @@ class TableReader {
   [[nodiscard]] bool has(std::string_view key) const {
     return table_ != nullptr && table_->find(key) != nullptr;
   }
+  /// False where nothing is there, or no table.
+  [[nodiscard]] bool is_table() const { return table_ != nullptr; }
   [[nodiscard]] TomlPlace place() const { return table_ == nullptr ? TomlPlace{} : table_->place; }
   [[nodiscard]] TomlPlace key_place(std::string_view key) const;
   [[nodiscard]] const std::string& where() const { return where_; }

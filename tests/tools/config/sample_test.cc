@@ -1,0 +1,46 @@
+// The sample config is right, uses every feature type, fits, and means what its tests say.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "tests/tools/config/config_text.h"
+#include "tools/config/memory_plan.h"
+#include "tools/config/run_tests.h"
+#include "tools/config/segment_plan.h"
+
+namespace deja {
+namespace {
+
+// The source tree is where this file is.
+const std::string kSample = [] {
+  const std::string here = __FILE__;
+  return here.substr(0, here.rfind("/tests/")) + "/tools/sample/shop.toml";
+}();
+
+TEST(SampleConfig, UsesEveryFeatureTypeWithinThreeKibibytes) {
+  const auto result = load_config(kSample, test_options());
+  ASSERT_TRUE(std::holds_alternative<Config>(result)) << kSample;
+  const Config& config = std::get<Config>(result);
+  EXPECT_TRUE(config.warnings.empty());
+  std::set<FeatureType> types;
+  for (const FeatureConfig& feature : config.features) types.insert(feature.spec.type);
+  EXPECT_EQ(types.size(), 12U);
+  const MemoryPlan plan = plan_memory(config, segment_plan_of(config, "local"));
+  EXPECT_LE(plan.profile_bytes(), 3U * 1024);
+  EXPECT_LE(plan.overhead_percent(), 20);
+}
+
+TEST(SampleConfig, PassesItsTests) {
+  const auto result = load_config(kSample, test_options());
+  ASSERT_TRUE(std::holds_alternative<Config>(result)) << kSample;
+  const auto outcomes = run_tests(std::get<Config>(result));
+  ASSERT_TRUE(outcomes.ok());
+  EXPECT_GE(outcomes.value().size(), 3U);
+  for (const TestOutcome& outcome : outcomes.value()) {
+    EXPECT_TRUE(outcome.passed()) << outcome.name;
+  }
+}
+
+}  // namespace
+}  // namespace deja
