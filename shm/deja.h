@@ -90,8 +90,8 @@ DEJA_API void deja_close(deja_appliance* appliance);
 
 /* Turns the handle to the incarnation that is there now. DEJA_OK: it is current (and was left alone
  * if it had been). Otherwise the handle is as it was: DEJA_ABSENT while the server is away, so try
- * again later. After a change: profiles copied before are DEJA_STALE, features must be found again,
- * deja_profile_bytes may differ. */
+ * again later; never naps. After a change: profiles copied before are DEJA_STALE, features must be
+ * found again, deja_profile_bytes may differ. */
 DEJA_API deja_status deja_reattach(deja_appliance* appliance);
 
 /* DEJA_OK, or DEJA_STALE once the incarnation was superseded or stopped. One load. */
@@ -222,7 +222,7 @@ typedef struct deja_scalar {
   double number;    /* DEJA_NUMBER; DEJA_BOOL as 0 or 1 */
 } deja_scalar;
 
-/* first, last, trait. DEJA_EMPTY: none yet (a trait that was removed is DEJA_NULL or DEJA_EMPTY). */
+/* first, last, trait. DEJA_EMPTY: none yet. A trait that was removed is DEJA_NULL. */
 DEJA_API deja_status deja_value(const deja_appliance* appliance, const deja_profile* profile,
                                 deja_feature feature, deja_scalar* result);
 

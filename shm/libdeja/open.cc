@@ -177,7 +177,7 @@ deja_status attach_once(const char* directory, Attachment& into) {
 }
 
 /// A file missing behind a good superblock means that a newer one is just being renamed in.
-deja_status attach(const char* directory, Attachment& into) {
+deja_status attach(const char* directory, int attempts, Attachment& into) {
   for (int attempt = 1;; ++attempt) {
     const deja_status status = attach_once(directory, into);
     if (status == DEJA_OK) return DEJA_OK;
@@ -185,15 +185,15 @@ deja_status attach(const char* directory, Attachment& into) {
         into.superblock.data != nullptr && (status == DEJA_ABSENT || status == DEJA_STALE);
     detach(into);
     if (!on_its_way) return status;
-    if (attempt == kOpenAttempts) return DEJA_ABSENT;
+    if (attempt == attempts) return DEJA_ABSENT;
     const timespec nap{0, 1'000'000};
     nanosleep(&nap, nullptr);
   }
 }
 
-deja_status attach_appliance(const deja_appliance& appliance, Attachment& into) {
+deja_status attach_appliance(const deja_appliance& appliance, int attempts, Attachment& into) {
   const SegmentPath directory = segment_directory(appliance.directory, appliance.name);
-  return directory.text[0] == '\0' ? DEJA_MISUSE : attach(directory.text, into);
+  return directory.text[0] == '\0' ? DEJA_MISUSE : attach(directory.text, attempts, into);
 }
 
 bool copy_text(const char* from, char* into, std::size_t capacity) {
@@ -220,7 +220,7 @@ deja_status deja_open(const char* name, const char* directory, deja_appliance** 
       copy_text(directory == nullptr ? "/dev/shm" : directory, opened->directory,
                 sizeof opened->directory) &&
       std::strchr(name, '/') == nullptr) {
-    status = attach_appliance(*opened, opened->attachment);
+    status = attach_appliance(*opened, kOpenAttempts, opened->attachment);
   }
   if (status != DEJA_OK) {
     std::free(opened);
@@ -240,7 +240,7 @@ deja_status deja_reattach(deja_appliance* appliance) {
   if (appliance == nullptr) return DEJA_MISUSE;
   if (!appliance->attachment.ended()) return DEJA_OK;
   Attachment fresh;
-  const deja_status status = attach_appliance(*appliance, fresh);
+  const deja_status status = attach_appliance(*appliance, 1, fresh);
   if (status != DEJA_OK) return status;
   detach(appliance->attachment);
   appliance->attachment = fresh;
