@@ -91,7 +91,7 @@ class RedisServer {
   [[nodiscard]] std::string url() const { return "unix://" + socket(); }
 
   /// What redis-cli prints for the command; `command` is a shell's text.
-  [[nodiscard]] std::string cli(const std::string& command) const {
+  std::string cli(const std::string& command) const {
     std::string output;
     const std::string line = "redis-cli -s " + socket() + " " + command + " 2>&1";
     FILE* pipe = popen(line.c_str(), "r");

@@ -1,0 +1,427 @@
+// The duty cycle, seen from its neighbours: what ingest, the keeper and a renderer find after it.
+#include "workers/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <thread>
+
+#include "tests/support/seed.h"
+#include "tests/support/worker_world.h"
+
+namespace deja {
+namespace {
+
+TEST(Worker, AnEventIsInTheProfileAndInTheLogAfterOnePass) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  const std::uint64_t end = world.ingest.send(view_of("ann", 7));
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+
+  const SeenProfile ann = world.profile("ann");
+  ASSERT_TRUE(ann.found);
+  EXPECT_EQ(ann.views, 1);
+  EXPECT_EQ(ann.sequence, 1U);
+  EXPECT_EQ(ann.updated_us, view_of("ann").received_us);
+  EXPECT_EQ(world.ingest.consumed_position(), end);
+  EXPECT_EQ(world.fixture.reader(world.shard("ann")).sequence(), 1U);
+
+  const auto logged = world.keeper.drain();
+  ASSERT_EQ(logged.size(), 1U);
+  EXPECT_EQ(logged[0].record.kind, LogKind::kApplied);
+  EXPECT_EQ(logged[0].record.sequence, 1U);
+  EXPECT_EQ(logged[0].record.ring_position, 0U);
+  EXPECT_EQ(logged[0].record.ring_end, end);
+  EXPECT_EQ(logged[0].record.shard, world.shard("ann"));
+  EXPECT_EQ(logged[0].event, view_of("ann", 7).bytes(4));
+  const auto& layout = *world.fixture.file("worker-0").at<WorkerLayout>();
+  EXPECT_EQ(layout.applied_position.value,
+            world.fixture.file("log-0").at<RingHeaderLayout>()->producer_position);
+  EXPECT_EQ(world.counter(kAppliedCounter), 1U);
+  EXPECT_EQ(world.counter("deja_profiles"), 1U);
+  EXPECT_EQ(worker.duty_cycle(), 0U);
+}
+
+TEST(Worker, AKnownIdChangesNothingAndLeavesARecordInTheLog) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  world.ingest.commit(view_of("ann", 7));
+  world.ingest.commit(view_of("ann", 7));  // earlier in this very batch
+  world.ingest.publish();
+  EXPECT_EQ(worker.duty_cycle(), 2U);
+  const std::uint64_t end = world.ingest.send(view_of("ann", 7));  // in the id set
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+
+  EXPECT_EQ(world.profile("ann").views, 1);
+  EXPECT_EQ(world.ingest.consumed_position(), end);
+  const auto logged = world.keeper.drain();
+  ASSERT_EQ(logged.size(), 3U);
+  for (const std::size_t at : {1U, 2U}) {
+    EXPECT_EQ(logged[at].record.kind, LogKind::kDuplicate);
+    EXPECT_EQ(logged[at].record.sequence, 0U);
+    EXPECT_TRUE(logged[at].event.empty());
+  }
+  EXPECT_EQ(world.counter(kAppliedCounter), 1U);
+  EXPECT_EQ(world.counter(kDuplicateCounter), 2U);
+  EXPECT_TRUE(world.ingest.take_verdicts().empty());
+}
+
+TEST(Worker, EventsWithoutAnIdAreAllApplied) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  for (int time = 0; time < 5; ++time) world.ingest.commit(view_of("ann"));
+  world.ingest.publish();
+  worker.duty_cycle();
+  EXPECT_EQ(world.profile("ann").views, 5);
+}
+
+TEST(Worker, AnIdBelongsToItsShard) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  for (int user = 0; user < 20; ++user) {
+    world.ingest.commit(view_of("user-" + std::to_string(user), 7));
+  }
+  world.ingest.publish();
+  worker.duty_cycle();
+  EXPECT_EQ(world.counter(kAppliedCounter), 4U) << "one for each shard";
+  EXPECT_EQ(world.counter(kDuplicateCounter), 16U);
+}
+
+TEST(Worker, BytesThatAreNoEventBecomeADeadLetterAndAVerdict) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  std::vector<std::uint8_t> broken = view_of("ann").bytes(4);
+  broken[0] = 0xff;
+  const std::uint64_t end = world.ingest.commit(broken);
+  world.ingest.commit(std::vector<std::uint8_t>());
+  world.ingest.commit(view_of("ann"));
+  world.ingest.publish();
+  EXPECT_EQ(worker.duty_cycle(), 3U);
+  EXPECT_EQ(world.profile("ann").views, 1) << "the rest goes on";
+  const auto logged = world.keeper.drain();
+  ASSERT_EQ(logged.size(), 3U);
+  EXPECT_EQ(logged[0].record.kind, LogKind::kDead);
+  EXPECT_EQ(logged[0].record.reason, RefusalReason::kBrokenRecord);
+  EXPECT_EQ(logged[0].event, broken);
+  const auto verdicts = world.ingest.take_verdicts();
+  ASSERT_EQ(verdicts.size(), 2U);
+  EXPECT_EQ(verdicts[0].ring_end, end);
+  EXPECT_EQ(verdicts[0].reason, RefusalReason::kBrokenRecord);
+  EXPECT_EQ(world.counter(kDeadCounter), 2U);
+}
+
+TEST(Worker, ARecordLongerThanTheLogTakesIsDeadToo) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.log_bytes = 4096;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  world.ingest.commit(std::vector<std::uint8_t>(2000));
+  world.ingest.publish();
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+  const auto logged = world.keeper.drain();
+  ASSERT_EQ(logged.size(), 1U);
+  EXPECT_EQ(logged[0].record.kind, LogKind::kDead);
+  EXPECT_TRUE(logged[0].event.empty());
+}
+
+TEST(Worker, ABrokenRingIsReportedAndTheOthersGoOn) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.ingest_count = 2;
+  WorkerWorld world(appliance);
+  TestIngest second(world.fixture, 1);
+  Worker& worker = world.start_fresh();
+  world.fixture.file("ring-0-0").at<RingHeaderLayout>()->producer_position = 1'000'000;
+  second.send(view_of("ann"));
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+  EXPECT_EQ(worker.duty_cycle(), 0U);
+  EXPECT_EQ(world.profile("ann").views, 1);
+  const Result<ProcessView> view =
+      ProcessView::read(world.fixture.segment().path("process-worker-0"));
+  ASSERT_TRUE(view.ok());
+  ASSERT_EQ(view->errors.size(), 1U);
+  EXPECT_EQ(view->errors[0].count, 1U);
+}
+
+TEST(Worker, AFullTableRefusesNewUsersAndTakesKnownOnes) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.profiles_max = 40;
+  appliance.shard_count = 2;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  std::map<std::uint64_t, std::string> sent;  // by end in the ring
+  std::vector<VerdictLayout> verdicts;
+  for (int user = 0; user < 1000; ++user) {
+    const std::string name = "user-" + std::to_string(user);
+    sent[world.ingest.commit(view_of(name, 1000 + static_cast<std::uint64_t>(user)))] = name;
+    world.ingest.publish();
+    world.run_dry();
+    for (const VerdictLayout& verdict : world.ingest.take_verdicts()) verdicts.push_back(verdict);
+  }
+  ASSERT_GT(verdicts.size(), 0U);
+  for (const VerdictLayout& verdict : verdicts) {
+    EXPECT_EQ(verdict.reason, RefusalReason::kTableFull);
+    EXPECT_FALSE(world.profile(sent.at(verdict.ring_end)).found);
+    sent.erase(verdict.ring_end);
+  }
+  ASSERT_GE(sent.size(), 40U);
+  for (const auto& [end, name] : sent) EXPECT_EQ(world.profile(name).views, 1) << name;
+  EXPECT_EQ(world.counter(kAppliedCounter), sent.size());
+  EXPECT_EQ(world.counter("deja_profiles"), sent.size());
+  EXPECT_EQ(world.counter(kTableFullCounter), verdicts.size());
+
+  world.ingest.send(view_of(sent.begin()->second));
+  worker.duty_cycle();
+  EXPECT_EQ(world.profile(sent.begin()->second).views, 2) << "known users go on";
+}
+
+TEST(Worker, ARefusedEventSentAgainIsNotADuplicate) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.profiles_max = 1;
+  appliance.shard_count = 1;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  std::uint64_t id = 1;
+  while (world.counter(kTableFullCounter) == 0) {
+    world.ingest.send(view_of("user-" + std::to_string(id), id));
+    worker.duty_cycle();
+    ++id;
+  }
+  world.ingest.send(view_of("user-" + std::to_string(id - 1), id - 1));
+  worker.duty_cycle();
+  EXPECT_EQ(world.counter(kTableFullCounter), 2U);
+  EXPECT_EQ(world.counter(kDuplicateCounter), 0U);
+}
+
+TEST(Worker, AFullLogHoldsTheRingsAndLosesNothing) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.log_bytes = 8192;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  std::uint64_t end = 0;
+  for (std::uint64_t id = 1; id <= 200; ++id) end = world.ingest.commit(view_of("ann", id));
+  world.ingest.publish();
+  world.run_dry();
+  EXPECT_LT(world.ingest.consumed_position(), end);
+  EXPECT_GT(world.counter("deja_log_full_total"), 0U);
+  const double stalled_at = world.profile("ann").views;
+  EXPECT_GT(stalled_at, 0);
+  std::size_t logged = 0;
+  while (world.ingest.consumed_position() < end) {
+    logged += world.keeper.drain().size();
+    worker.duty_cycle();
+  }
+  logged += world.keeper.drain().size();
+  EXPECT_EQ(logged, 200U);
+  EXPECT_EQ(world.profile("ann").views, 200);
+}
+
+TEST(Worker, AFullVerdictRingHoldsTheRingsToo) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  std::uint64_t end = 0;
+  for (int record = 0; record < 500; ++record) {
+    end = world.ingest.commit(std::vector<std::uint8_t>(8));
+  }
+  world.ingest.publish();
+  world.run_dry();
+  EXPECT_LT(world.ingest.consumed_position(), end);
+  std::size_t verdicts = 0;
+  while (world.ingest.consumed_position() < end) {
+    verdicts += world.ingest.take_verdicts().size();
+    worker.duty_cycle();
+  }
+  verdicts += world.ingest.take_verdicts().size();
+  EXPECT_EQ(verdicts, 500U);
+  EXPECT_EQ(world.counter(kDeadCounter), 500U);
+}
+
+// --- what the store gave back -------------------------------------------------------------------
+
+TEST(Worker, TakesNoEventBeforeAllStoredProfilesAreIn) {
+  WorkerWorld world;
+  Worker& worker = world.start();
+  world.ingest.send(view_of("ann"));
+  EXPECT_EQ(worker.duty_cycle(), 0U);
+  EXPECT_FALSE(worker.recovered());
+  EXPECT_EQ(world.ingest.consumed_position(), 0U);
+  ASSERT_TRUE(world.keeper.give_end());
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+  EXPECT_EQ(world.profile("ann").views, 1);
+}
+
+TEST(Worker, StoredProfilesComeBackByteForByteAndCountsGoOnFromThere) {
+  WorkerWorld before;
+  before.start_fresh();
+  for (int event = 0; event < 300; ++event) {
+    before.ingest.send(view_of("user-" + std::to_string(event % 40)));
+    before.ingest.send(order_of("user-" + std::to_string(event % 7), event));
+    before.run_dry();
+  }
+  WorkerWorld after;
+  Worker& worker = after.start();
+  for (int user = 0; user < 40; ++user) {
+    SeenProfile seen = before.profile("user-" + std::to_string(user));
+    const ProfileCopy copy(seen.block.data(), before.fixture.segment().geometry());
+    ASSERT_TRUE(after.keeper.give_profile(before.shard("user-" + std::to_string(user)), copy));
+  }
+  for (std::uint32_t shard = 0; shard < 4; ++shard) {
+    ASSERT_TRUE(after.keeper.give_shard(shard, 1000 + shard));
+  }
+  ASSERT_TRUE(after.keeper.give_end());
+  while (!worker.recovered()) worker.duty_cycle();
+
+  for (int user = 0; user < 40; ++user) {
+    SeenProfile stored = before.profile("user-" + std::to_string(user));
+    SeenProfile seen = after.profile("user-" + std::to_string(user));
+    ASSERT_TRUE(seen.found);
+    stored.block[0] = seen.block[0] = 0;  // the stamp is the incarnation's own
+    EXPECT_EQ(seen.block, stored.block);
+  }
+  EXPECT_EQ(after.counter("deja_profiles"), 40U);
+  EXPECT_EQ(after.counter(kAppliedCounter), 0U) << "they were applied in another life";
+  after.ingest.send(view_of("user-3"));
+  worker.duty_cycle();
+  EXPECT_EQ(after.profile("user-3").sequence, 1001 + after.shard("user-3"));
+  EXPECT_EQ(after.profile("user-3").views, before.profile("user-3").views + 1);
+  EXPECT_EQ(after.counter(kAppliedCounter), 1U);
+}
+
+TEST(Worker, StoredProfilesThatMakeNoSenseAreCountedAndPassedOver) {
+  WorkerWorld world;
+  Worker& worker = world.start();
+  std::mt19937_64 random(test_seed());
+  std::uint64_t given = 0;
+  for (; given < 300; ++given) {
+    std::vector<std::uint8_t> bytes(random() % 400);
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random());
+    const auto type = static_cast<std::uint32_t>(random() % 2 == 0 ? kReturnProfile : 4);
+    while (!world.keeper.give(bytes, type)) worker.duty_cycle();
+  }
+  ASSERT_TRUE(world.keeper.give(std::vector<std::uint8_t>(3), kReturnShard));
+  ASSERT_TRUE(world.keeper.give_shard(4, 1));
+  ASSERT_TRUE(world.keeper.give_shard(0, ~std::uint64_t{0}));
+  while (!world.keeper.give_end()) worker.duty_cycle();
+  while (!worker.recovered()) worker.duty_cycle();
+  EXPECT_EQ(world.counter("deja_return_faults_total"), given + 3);
+  world.ingest.send(view_of("ann"));
+  worker.duty_cycle();
+  EXPECT_EQ(world.profile("ann").sequence, 1U);
+}
+
+TEST(Worker, AWorkerThatIsStartedAgainWaitsForNobody) {
+  WorkerWorld world;
+  world.start_fresh();
+  world.ingest.send(view_of("ann", 1));
+  world.worker->duty_cycle();
+  Worker& successor = world.start();
+  EXPECT_TRUE(successor.recovered());
+  world.ingest.send(view_of("ann", 1));
+  world.ingest.send(view_of("ann", 2));
+  world.run_dry();
+  EXPECT_EQ(world.profile("ann").views, 2);
+  EXPECT_EQ(world.counter(kAppliedCounter), 2U);
+  EXPECT_EQ(world.counter(kDuplicateCounter), 1U);
+}
+
+// --- the whole, at random -----------------------------------------------------------------------
+
+TEST(Worker, AnyMixOfRecordsEndsInExactlyOneCounterEach) {
+  std::mt19937_64 random(test_seed());
+  TestAppliance appliance = TestAppliance::small();
+  appliance.ingest_count = 2;
+  appliance.profiles_max = 60;
+  appliance.dedup_window = 50;
+  WorkerWorld world(appliance);
+  TestIngest second(world.fixture, 1);
+  TestIngest* rings[] = {&world.ingest, &second};
+  world.start_fresh();
+  std::map<std::string, double> views;
+  std::uint64_t sent = 0;
+  std::uint64_t logged[5] = {};
+  const auto drain = [&] {
+    for (const auto& entry : world.keeper.drain()) {
+      ++logged[static_cast<std::size_t>(entry.record.kind)];
+      if (entry.record.kind != LogKind::kApplied) continue;
+      Event event(world.features.root_of_slot());
+      const EventDecoder decoder(world.fixture.segment().catalog(),
+                                 world.fixture.segment().geometry(), 0);
+      ASSERT_TRUE(decoder.decode(entry.event.data(), static_cast<std::uint32_t>(entry.event.size()),
+                                 event));
+      views[std::string(event.key.bytes, event.key.size)] += 1;
+    }
+  };
+  for (int round = 0; round < 400; ++round) {
+    for (std::uint64_t left = random() % 20; left != 0; --left) {
+      TestIngest& ingest = *rings[random() % 2];
+      if (random() % 10 == 0) {
+        sent += ingest.commit(std::vector<std::uint8_t>(random() % 64)) != 0 ? 1 : 0;
+      } else {
+        const std::string user = "user-" + std::to_string(random() % 300);
+        sent += ingest.commit(view_of(user, random() % 400)) != 0 ? 1 : 0;
+      }
+    }
+    rings[random() % 2]->publish();
+    if (random() % 3 == 0) world.worker->duty_cycle();
+    if (random() % 5 == 0) drain();
+    if (random() % 7 == 0) static_cast<void>(rings[random() % 2]->take_verdicts());
+    if (random() % 40 == 0) world.start();
+  }
+  for (TestIngest* ingest : rings) ingest->publish();
+  while (world.ingest.consumed_position() < world.ingest.published_position() ||
+         second.consumed_position() < second.published_position()) {
+    world.worker->duty_cycle();
+    drain();
+    for (TestIngest* ingest : rings) static_cast<void>(ingest->take_verdicts());
+  }
+  drain();
+  EXPECT_EQ(world.counter(kAppliedCounter), logged[1]);
+  EXPECT_EQ(world.counter(kDuplicateCounter), logged[2]);
+  EXPECT_EQ(world.counter(kTableFullCounter), logged[3]);
+  EXPECT_EQ(world.counter(kDeadCounter), logged[4]);
+  EXPECT_EQ(logged[1] + logged[2] + logged[3] + logged[4], sent);
+  for (const std::uint64_t count : {logged[1], logged[2], logged[3], logged[4]}) {
+    EXPECT_GT(count, 0U);
+  }
+  for (const auto& [user, count] : views) EXPECT_EQ(world.profile(user).views, count) << user;
+  EXPECT_EQ(world.counter("deja_profiles"), views.size());
+}
+
+TEST(Worker, FinishesWhatIsInItsRingsAndEnds) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  std::atomic<bool> finish{false};
+  std::thread thread([&] { worker.run(finish); });
+  for (std::uint64_t id = 1; id <= 100; ++id) world.ingest.send(view_of("ann", id));
+  finish.store(true);
+  thread.join();
+  EXPECT_EQ(world.profile("ann").views, 100);
+  EXPECT_EQ(world.ingest.consumed_position(), world.ingest.published_position());
+}
+
+TEST(Worker, ASleepingWorkerIsWoken) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.wait = schema::Wait::SLEEP;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  std::atomic<bool> finish{false};
+  std::thread thread([&] { worker.run(finish); });
+  for (std::uint64_t id = 1; id <= 200; ++id) {
+    const std::uint64_t end = world.ingest.send(view_of("ann", id));
+    while (world.ingest.consumed_position() < end) std::this_thread::yield();
+  }
+  finish.store(true);
+  thread.join();
+  EXPECT_EQ(world.profile("ann").views, 200);
+}
+
+TEST(Worker, APlaceThatIsNotThereIsASentence) {
+  SegmentFixture fixture;
+  const auto attached = Worker::attach(fixture.segment(), 1);
+  ASSERT_FALSE(attached.ok());
+  EXPECT_FALSE(attached.error().message().empty());
+}
+
+}  // namespace
+}  // namespace deja

@@ -1,0 +1,160 @@
+// A worker: the only writer of its shards. It takes events from its rings, writes each into its log
+// and brings its effect into the profile table (workers/README.md, "A worker's step"). The program
+// deja-worker is one Worker in a process; tests run it in a thread as well. One thread; nothing
+// allocates, locks, throws or logs after attach().
+//
+// Crash points, in the order in which a batch meets them; what each leaves is in the README's
+// table:
+//   worker.after_log  worker.before_publish  worker.after_publish  worker.after_ids
+//   worker.after_sequence  worker.after_verdicts  worker.after_consumed  worker.after_applied
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "ring/bell.h"
+#include "ring/idle_strategy.h"
+#include "ring/log_record.h"
+#include "ring/spsc_ring.h"
+#include "shm/process_file.h"
+#include "shm/segment.h"
+#include "shm/shard_writer.h"
+#include "workers/event.h"
+#include "workers/event_decoder.h"
+#include "workers/features/feature_set.h"
+#include "workers/id_set.h"
+#include "workers/worker_batch.h"
+#include "workers/worker_files.h"
+#include "workers/worker_tally.h"
+#include "workers/worker_verdicts.h"
+
+namespace deja {
+
+class Worker {
+ public:
+  /// Takes the place of worker `worker` over: maps its files, sweeps its shards, redoes what a
+  /// predecessor left between log and position. The caller holds the place's lock. Blocks for as
+  /// long as a sweep takes; afterwards the worker is as if nobody had ever died.
+  [[nodiscard]] static Result<std::unique_ptr<Worker>> attach(const Segment& segment,
+                                                              std::uint32_t worker);
+
+  /// One pass: a batch of stored profiles while it recovers, else a batch of each ring. Returns how
+  /// many records it took.
+  std::uint64_t duty_cycle();
+
+  /// Passes and idles until `finish` is set and the rings are empty. While it still recovers it
+  /// ends at once: nothing was taken from the rings.
+  void run(const std::atomic<bool>& finish);
+
+  /// All stored profiles are in; events are taken from now on.
+  [[nodiscard]] bool recovered() const { return recovered_; }
+
+  /// Counts an error where `deja errors` shows it. For start-up: it may look for a while.
+  void report(std::string_view text) { process_.error(text); }
+
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+ private:
+  struct Counters {
+    Counter applied, duplicate, refused, dead, log_full, verdict_full, batches, late, ids_forgotten;
+    Counter profiles, recovered_sequence, returned, return_faults;
+    Histogram visible, batch_time;
+  };
+  enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kBroken };
+
+  Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, FeatureSet features,
+         Bell bell);
+  Status open_shards(const Segment& segment);
+  Status open_bells(const Segment& segment);
+  void open_rings();
+  void open_counters();
+  void show_counters();
+
+  // worker_batch.cc: the phases of a step, each for all records of the batch before the next.
+  std::uint32_t take_batch(std::uint32_t ring);
+  Take take_record(std::uint32_t ring);
+  void begin_batch();
+  LogKind decide(BatchRecord& record, RefusalReason& reason);
+  void note_applied(BatchRecord& record);
+  void apply_batch();
+  void apply(ShardWriter& shard, std::uint64_t sequence);
+  void remember_ids();
+  void remember_id(std::uint32_t shard_index, std::uint64_t id);
+  void advance_sequences();
+  void advance_positions(std::uint32_t ring);
+  void store_applied_position(std::uint64_t position);
+  /// An id in the set of this batch, which serves all shards.
+  [[nodiscard]] static std::uint64_t batch_id(const BatchRecord& record) {
+    return record.id + record.shard_index * 0x9e3779b97f4a7c15U;
+  }
+
+  // worker_redo.cc: at attach.
+  Status redo();
+  Status redo_record(const RingRecord& record);
+  Status redo_applied(const LogRecordLayout& log_record, const std::uint8_t* event_bytes);
+
+  // worker_return.cc: before the first event.
+  std::uint64_t take_returned();
+  [[nodiscard]] bool take_profile(const RingRecord& record);
+  [[nodiscard]] bool take_shard(const RingRecord& record);
+  void raise_sequence(std::uint32_t shard, std::uint64_t sequence);
+  void end_recovery();
+
+  [[nodiscard]] bool rings_empty() const;
+  [[nodiscard]] bool has_input() const;
+  [[nodiscard]] bool owns(std::uint32_t shard) const {
+    return shard < geometry_.shard_count && geometry_.owner_of(shard) == worker_;
+  }
+  [[nodiscard]] std::uint32_t index_of(std::uint32_t shard) const {
+    return shard / geometry_.worker_count;
+  }
+
+  const std::uint32_t worker_;
+  const TableGeometry geometry_;
+  const HashSecret secret_;
+  WorkerFiles files_;
+  FeatureSet features_;
+  EventDecoder decoder_;
+  Event event_;
+
+  std::vector<ShardWriter> shards_;  // by index_of()
+  std::vector<IdSet> ids_;           // likewise
+  RingProducer log_;
+  std::vector<RingConsumer> rings_;
+  std::vector<VerdictWriter> verdicts_;
+  RingConsumer returned_;
+  bool return_broken_ = false;
+  bool recovered_;
+
+  Bell bell_;
+  std::vector<BellRope> ingest_bells_;
+  std::optional<BellRope> keeper_bell_;
+  IdleStrategy idle_;
+
+  ProcessFile process_;
+  Counters counters_;
+  Tally tally_;
+  std::uint64_t sequence_sum_ = 0;  // over the worker's shards
+  std::uint64_t profile_count_ = 0;
+  std::uint64_t forgotten_count_ = 0;
+
+  // Of the batch at hand.
+  std::array<BatchRecord, kBatchRecordsMax> batch_;
+  std::uint32_t batch_count_ = 0;
+  std::uint64_t batch_end_ = 0;  // in the ring, behind its last record
+  std::int64_t batch_taken_us_ = 0;
+  BatchSet batch_ids_;
+  BatchSet batch_users_;
+  std::vector<std::uint32_t> new_users_;        // by shard index
+  std::vector<std::uint64_t> logged_sequence_;  // by shard index
+  std::vector<bool> ring_broken_;
+  bool stalled_ = false;  // the last pass found records and no room for their effect
+};
+
+}  // namespace deja

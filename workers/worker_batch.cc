@@ -1,0 +1,223 @@
+// A worker's step: each phase for all records of a batch before the next. The numbers are
+// design.md's, "A worker's step, and why a kill is harmless". Part of Worker.
+#include <cstring>
+
+#include "shm/base/clock.h"
+#include "shm/base/crash_point.h"
+#include "workers/worker.h"
+
+namespace deja {
+
+std::uint32_t Worker::take_batch(std::uint32_t ring) {
+  batch_count_ = 0;
+  while (batch_count_ < kBatchRecordsMax && take_record(ring) == Take::kTaken) {
+  }
+  if (batch_count_ == 0) return 0;
+  const std::int64_t began_ns = steady_ns();
+  log_.publish();
+  CRASH_POINT("worker.after_log");
+  apply_batch();
+  CRASH_POINT("worker.after_publish");
+  remember_ids();
+  CRASH_POINT("worker.after_ids");
+  advance_sequences();
+  CRASH_POINT("worker.after_sequence");
+  advance_positions(ring);
+  CRASH_POINT("worker.after_applied");
+  counters_.batches.add();
+  show_counters();
+  static_cast<void>(ingest_bells_[ring].ring_if_asleep());
+  static_cast<void>(keeper_bell_->ring_if_asleep());
+  counters_.batch_time.record(static_cast<std::uint64_t>(steady_ns() - began_ns));
+  return batch_count_;
+}
+
+/// Steps 1 and 2 for the next record, log's producer_position excepted.
+Worker::Take Worker::take_record(std::uint32_t ring) {
+  const RingRecord from = rings_[ring].next();
+  if (from.outcome == RingRecord::Outcome::kEmpty) return Take::kEmpty;
+  if (from.outcome == RingRecord::Outcome::kBroken) {
+    ring_broken_[ring] = true;
+    process_.error("an event ring is broken: restart the appliance");
+    return Take::kBroken;
+  }
+  if (batch_count_ == 0) begin_batch();
+
+  // Longer than any event can be: dead, and without its bytes.
+  const std::uint64_t log_size_max = log_.capacity_bytes() / 4 - sizeof(LogRecordLayout);
+  const std::uint32_t copied_bytes = from.size_bytes <= log_size_max ? from.size_bytes : 0;
+  std::uint8_t* claimed =
+      log_.claim(static_cast<std::uint32_t>(sizeof(LogRecordLayout) + copied_bytes));
+  if (claimed == nullptr) {
+    counters_.log_full.add();
+    stalled_ = true;
+    rings_[ring].seek(from.position);
+    return Take::kNoRoom;
+  }
+  std::uint8_t* event_bytes = claimed + sizeof(LogRecordLayout);
+  std::memcpy(event_bytes, from.payload, copied_bytes);
+  // From here on the log's copy alone is read.
+  BatchRecord& record = batch_[batch_count_];
+  record.event = event_bytes;
+  record.event_bytes = copied_bytes;
+  RefusalReason reason = RefusalReason::kNone;
+  record.kind = decide(record, reason);
+  if (reason != RefusalReason::kNone && !verdicts_[ring].has_room()) {
+    counters_.verdict_full.add();
+    stalled_ = true;
+    rings_[ring].seek(from.position);
+    return Take::kNoRoom;
+  }
+
+  LogRecordLayout log_record{};
+  log_record.ring_position = from.position;
+  log_record.ring_end = from.end_position;
+  log_record.consumed_us = batch_taken_us_;
+  log_record.ring = static_cast<std::uint16_t>(ring);
+  log_record.kind = record.kind;
+  log_record.reason = reason;
+  if (record.kind != LogKind::kDead) log_record.shard = event_.shard;
+  if (record.kind == LogKind::kApplied) {
+    note_applied(record);
+    log_record.sequence = record.sequence;
+  }
+  if (record.kind == LogKind::kApplied || record.kind == LogKind::kDead) {
+    log_record.event_bytes = copied_bytes;
+  }
+  if (reason != RefusalReason::kNone) verdicts_[ring].refuse(from.end_position, reason);
+  std::memcpy(claimed, &log_record, sizeof log_record);
+  log_.commit(static_cast<std::uint32_t>(sizeof log_record + log_record.event_bytes), kLogRecord);
+  tally_.count(record.kind);
+  batch_end_ = from.end_position;
+  ++batch_count_;
+  return Take::kTaken;
+}
+
+void Worker::begin_batch() {
+  batch_taken_us_ = wall_us();
+  batch_ids_.clear();
+  batch_users_.clear();
+  for (std::uint32_t index = 0; index < shards_.size(); ++index) {
+    new_users_[index] = 0;
+    logged_sequence_[index] = shards_[index].sequence();
+  }
+}
+
+/// What becomes of the record whose copy is at hand. Changes nothing but `record` and event_.
+LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
+  if (!decoder_.decode(record.event, record.event_bytes, event_)) {
+    reason = RefusalReason::kBrokenRecord;
+    return LogKind::kDead;
+  }
+  record.shard_index = index_of(event_.shard);
+  record.received_us = event_.received_us;
+  record.has_id = (event_.id_low | event_.id_high) != 0;
+  if (record.has_id) {
+    record.id = fold_id(event_.id_low, event_.id_high, secret_.words);
+    if (ids_[record.shard_index].contains(record.id) || batch_ids_.contains(batch_id(record))) {
+      return LogKind::kDuplicate;
+    }
+  }
+  ShardWriter& shard = shards_[record.shard_index];
+  record.user_hash = keyed_hash(secret_, event_.key);
+  record.new_user = !shard.contains(event_.key) && !batch_users_.contains(record.user_hash);
+  if (record.new_user && !shard.can_insert(event_.key, new_users_[record.shard_index])) {
+    shard.count_refused();
+    reason = RefusalReason::kTableFull;
+    return LogKind::kRefused;
+  }
+  return LogKind::kApplied;
+}
+
+/// What later records of this batch must know of one that will be applied.
+void Worker::note_applied(BatchRecord& record) {
+  record.sequence = ++logged_sequence_[record.shard_index];
+  if (record.has_id) batch_ids_.insert(batch_id(record));
+  if (record.new_user) {
+    batch_users_.insert(record.user_hash);
+    ++new_users_[record.shard_index];
+  }
+}
+
+/// Steps 3 and 4.
+void Worker::apply_batch() {
+  for (std::uint32_t at = 0; at < batch_count_; ++at) {
+    const BatchRecord& record = batch_[at];
+    if (record.kind != LogKind::kApplied) continue;
+    CHECK(decoder_.decode(record.event, record.event_bytes, event_));
+    CRASH_POINT("worker.before_publish");
+    apply(shards_[record.shard_index], record.sequence);
+  }
+  const std::int64_t visible_us = wall_us();
+  for (std::uint32_t at = 0; at < batch_count_; ++at) {
+    if (batch_[at].kind != LogKind::kApplied) continue;
+    const std::int64_t took_us = visible_us - batch_[at].received_us;
+    counters_.visible.record(took_us > 0 ? static_cast<std::uint64_t>(took_us) * 1000 : 0);
+  }
+}
+
+/// Builds the next version of the event's profile as a pure function of its current version and
+/// the event, and publishes it; nothing when that was done already.
+void Worker::apply(ShardWriter& shard, std::uint64_t sequence) {
+  ShardWriter::Draft draft = shard.begin(event_.key);
+  if (draft.room == Room::kKnown && draft.sequence >= sequence) return;
+  CHECK(draft.room != Room::kFull);  // room was made sure of before the log said "applied"
+  const unsigned late_count = features_.apply(event_, reinterpret_cast<std::uint8_t*>(draft.frame));
+  draft.sequence = sequence;
+  draft.updated_us = event_.received_us;
+  draft.late += late_count;
+  shard.publish(draft);
+  counters_.late.add(late_count);
+  if (draft.room == Room::kNew) ++profile_count_;
+}
+
+/// Step 5.
+void Worker::remember_ids() {
+  for (std::uint32_t at = 0; at < batch_count_; ++at) {
+    const BatchRecord& record = batch_[at];
+    if (record.kind == LogKind::kApplied && record.has_id) {
+      remember_id(record.shard_index, record.id);
+    }
+  }
+}
+
+void Worker::remember_id(std::uint32_t shard_index, std::uint64_t id) {
+  IdSet& ids = ids_[shard_index];
+  forgotten_count_ -= ids.forgotten_count();
+  ids.insert(id);
+  forgotten_count_ += ids.forgotten_count();
+}
+
+/// Step 6.
+void Worker::advance_sequences() {
+  for (std::uint32_t at = 0; at < batch_count_; ++at) {
+    const BatchRecord& record = batch_[at];
+    if (record.kind != LogKind::kApplied) continue;
+    shards_[record.shard_index].set_sequence(record.sequence);
+    ++sequence_sum_;
+    CRASH_POINT("worker.in_sequences");
+  }
+}
+
+/// Step 7.
+void Worker::advance_positions(std::uint32_t ring) {
+  verdicts_[ring].publish();
+  CRASH_POINT("worker.after_verdicts");
+  // SYNC(consumed.position): the entries and the verdicts of everything before it are there.
+  rings_[ring].release(batch_end_);
+  CRASH_POINT("worker.after_consumed");
+  store_applied_position(log_.published_position());
+}
+
+void Worker::store_applied_position(std::uint64_t position) {
+  WorkerLayout& layout = files_.layout();
+  std::atomic<std::uint64_t>& applied = layout.applied_position.value;
+  const std::uint64_t before = applied.load(std::memory_order_relaxed);
+  if (position == before) return;
+  write_tally(layout, before, position, tally_);
+  CRASH_POINT("worker.after_tally");
+  // SYNC(log.applied): the effect of everything before it is there; its space is ours to reuse.
+  applied.store(position, std::memory_order_release);
+}
+
+}  // namespace deja

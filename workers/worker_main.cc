@@ -1,0 +1,95 @@
+// deja-worker --segment DIRECTORY --index W: one Worker in a process of its own, started by the
+// supervisor. SIGTERM (also sent when the supervisor dies) makes it finish: it takes what is in its
+// rings and ends with 0. SIGINT is the supervisor's affair, and ignored.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "shm/base/affinity.h"
+#include "shm/base/result.h"
+#include "shm/segment.h"
+#include "workers/worker.h"
+
+namespace {
+
+std::atomic<bool> finish{false};
+
+void on_signal(int) {
+  finish.store(true, std::memory_order_relaxed);
+}
+
+int fail(const std::string& message, int status) {
+  std::fprintf(stderr, "deja-worker: %s\n", message.c_str());
+  return status;
+}
+
+/// Takes the lock on the worker's place, and keeps it as long as this process lives: the file is
+/// opened once, since closing a second descriptor of it would drop the lock.
+deja::Status take_place(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0) return deja::system_error("open " + path);
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(descriptor, F_SETLK, &lock) != 0) {
+    return deja::system_error("lock " + path, "Another worker has this place; it must end first");
+  }
+  return deja::Done{};
+}
+
+void handle_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;  // without SA_RESTART: a sleep ends
+  sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGINT, &action, nullptr);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+  std::string directory;
+  std::uint32_t index = 0;
+  bool has_index = false;
+  for (int at = 1; at + 1 < argument_count; at += 2) {
+    const std::string_view name = arguments[at];
+    const std::string_view value = arguments[at + 1];
+    if (name == "--segment") {
+      directory = value;
+    } else if (name == "--index") {
+      const auto parsed = std::from_chars(value.data(), value.data() + value.size(), index);
+      has_index = parsed.ec == std::errc{} && parsed.ptr == value.data() + value.size();
+    }
+  }
+  if (argument_count != 5 || directory.empty() || !has_index) {
+    return fail("use: deja-worker --segment DIRECTORY --index W", 2);
+  }
+  handle_signals();
+
+  deja::Result<deja::Segment> segment = deja::Segment::open(directory);
+  if (!segment.ok()) return fail(segment.error().message(), 1);
+  const std::string lock_path = segment->stable_path("worker-" + std::to_string(index) + ".lock");
+  if (deja::Status place = take_place(lock_path); !place.ok()) {
+    return fail(place.error().message(), 1);
+  }
+  const auto cpus = segment->settings().getWorkerCpus();
+  const std::int32_t cpu = index < cpus.size() ? cpus[index] : -1;
+  const int pinned = cpu >= 0 ? deja::pin_this_thread(cpu) : 0;
+
+  auto worker = deja::Worker::attach(*segment, index);
+  if (!worker.ok()) return fail(worker.error().message(), 1);
+  if (pinned != 0) {
+    (*worker)->report("could not be pinned to its core: it may run on any");
+  }
+  (*worker)->run(finish);
+  return 0;
+}
