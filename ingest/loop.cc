@@ -196,6 +196,7 @@ void Loop::State::open(int descriptor, std::uint32_t listener) {
   }
   const int on = 1;  // refused by unix sockets, which don't need it
   (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   if (free_slots.empty()) {
     connections.push_back(std::make_unique<LoopConnection>());
     connections.back()->number = static_cast<std::uint32_t>(connections.size() - 1);
