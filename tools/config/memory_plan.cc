@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "shm/superblock.h"
+#include "tools/config/feature_options.h"
 
 namespace deja {
 namespace {
@@ -25,9 +26,7 @@ constexpr std::array kGroups = {
 }  // namespace
 
 const char* feature_type_name(FeatureType type) {
-  constexpr std::array kNames = {"count", "sum",    "min", "max",      "mean",    "first",
-                                 "last",  "recent", "top", "distinct", "session", "trait"};
-  return kNames[static_cast<std::size_t>(type)];
+  return kFeatureTypes[static_cast<std::size_t>(type)].data();  // of literals: terminated
 }
 
 MemoryPlan plan_memory(const Config& config, const SegmentPlan& segment) {

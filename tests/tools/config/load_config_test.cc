@@ -134,6 +134,7 @@ TEST(Config, WarnsOfSpinningLoopsThatShareACore) {
             "t.toml:6:1: [cpu] wait: core 1 is given to two spinning loops; "
             "give each its own core, or use wait = \"adaptive\"");
   EXPECT_TRUE(loaded(kNamed + "[cpu]\ningest = [1]\nworkers = [1]\n").warnings.empty());
+  EXPECT_TRUE(loaded(kNamed + "[cpu]\nworkers = 3\nwait = 'spin'\n").warnings.empty());
 }
 
 struct Mistake {
