@@ -173,14 +173,21 @@ HttpFault read_framing(HttpHead& head, int minor) {
 
 struct SecondOpinion {
   std::size_t headers = 0;
+  bool complete = false;
+  bool chunked = false;
+  std::uint64_t content_bytes = 0;
 };
 
 int count_header(llhttp_t* parser) {
   ++static_cast<SecondOpinion*>(parser->data)->headers;
   return 0;
 }
-int skip_body(llhttp_t*) {
-  return 1;
+int note_framing(llhttp_t* parser) {
+  auto& opinion = *static_cast<SecondOpinion*>(parser->data);
+  opinion.complete = true;
+  opinion.chunked = (parser->flags & F_CHUNKED) != 0;
+  opinion.content_bytes = opinion.chunked ? 0 : parser->content_length;
+  return 1;  // no body follows here
 }
 
 /// Whether llhttp reads the head as we did.
@@ -188,15 +195,15 @@ bool agrees(std::string_view bytes, const HttpHead& head, int minor) {
   llhttp_settings_t settings;
   llhttp_settings_init(&settings);
   settings.on_header_value_complete = count_header;
-  settings.on_headers_complete = skip_body;
+  settings.on_headers_complete = note_framing;
   llhttp_t parser;
   llhttp_init(&parser, HTTP_REQUEST, &settings);
   SecondOpinion opinion;
   parser.data = &opinion;
   const llhttp_errno_t outcome = llhttp_execute(&parser, bytes.data(), bytes.size());
   const bool whole = outcome == HPE_OK || outcome == HPE_PAUSED_UPGRADE;
-  const bool chunked = (parser.flags & F_CHUNKED) != 0;
-  return whole && opinion.headers == head.request.headers.size() && chunked == head.chunked &&
+  return whole && opinion.complete && opinion.headers == head.request.headers.size() &&
+         opinion.chunked == head.chunked && opinion.content_bytes == head.content_bytes &&
          parser.http_major == 1 && parser.http_minor == minor;
 }
 
