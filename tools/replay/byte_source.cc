@@ -85,6 +85,7 @@ class XzInflater final : public Inflater {
 
   Outcome step(std::span<const char>& input, std::span<char> output,
                std::size_t& produced) override {
+    if (!ready_) return Outcome::kBroken;
     stream_.next_in = reinterpret_cast<const std::uint8_t*>(input.data());
     stream_.avail_in = input.size();
     stream_.next_out = reinterpret_cast<std::uint8_t*>(output.data());
@@ -102,9 +103,10 @@ class XzInflater final : public Inflater {
  private:
   void start() {
     constexpr std::uint64_t kMemoryBytesMax = 256ULL * 1024 * 1024;
-    static_cast<void>(lzma_stream_decoder(&stream_, kMemoryBytesMax, 0));
+    ready_ = lzma_stream_decoder(&stream_, kMemoryBytesMax, 0) == LZMA_OK;
   }
   lzma_stream stream_ = LZMA_STREAM_INIT;
+  bool ready_ = false;
 };
 
 class ZstdInflater final : public Inflater {

@@ -7,6 +7,9 @@
 #include <fstream>
 #include <string_view>
 
+#include "shm/base/clock.h"
+#include "shm/process_file.h"
+
 namespace deja {
 namespace {
 
@@ -25,7 +28,28 @@ bool is_of_this_boot(const SuperblockLayout& superblock) {
   return now == then;
 }
 
+/// Whether the process that last wrote this file is still a program of ours.
+bool still_runs(const std::string& path) {
+  const auto view = ProcessView::read(path);
+  if (!view.ok() || view->pid <= 0) return false;
+  std::ifstream file("/proc/" + std::to_string(view->pid) + "/comm");
+  std::string name;
+  file >> name;
+  return name.starts_with("deja-");
+}
+
 }  // namespace
+
+void wait_for_old_writers(const Segment& segment) {
+  std::vector<std::string> names = {"process-keeper"};
+  for (std::uint32_t worker = 0; worker < segment.superblock().worker_count; ++worker) {
+    names.push_back("process-worker-" + std::to_string(worker));
+  }
+  const std::int64_t deadline_ns = steady_ns() + 60'000'000'000;
+  for (const std::string& name : names) {
+    while (still_runs(segment.path(name)) && steady_ns() < deadline_ns) usleep(10'000);
+  }
+}
 
 std::unique_ptr<Segment> find_leftover(const std::string& segment_directory) {
   if (access((segment_directory + "/superblock").c_str(), F_OK) != 0) return nullptr;

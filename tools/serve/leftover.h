@@ -14,4 +14,8 @@ namespace deja {
 /// out: its memory can't be trusted.
 [[nodiscard]] std::unique_ptr<Segment> find_leftover(const std::string& segment_directory);
 
+/// Waits for the old writers to end: a keeper that lost its supervisor first drains. Up to a
+/// minute.
+void wait_for_old_writers(const Segment& segment);
+
 }  // namespace deja

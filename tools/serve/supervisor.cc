@@ -13,7 +13,7 @@
 #include "shm/json_text.h"
 #include "shm/segment_names.h"
 #include "tools/cli/terminal.h"
-#include "tools/serve/appliance_plan.h"
+#include "tools/config/segment_plan.h"
 #include "tools/serve/leftover.h"
 #include "tools/serve/notify.h"
 #include "tools/serve/stored_catalog.h"
@@ -39,6 +39,13 @@ void say(const std::string& text) {
 void append_member(std::string& json, const char* name, const std::string& value) {
   json.append(json.size() > 1 ? "," : "").append("\"").append(name).append("\":");
   append_json_text(json, value);
+}
+
+/// All of the plan's files together.
+std::uint64_t plan_bytes(const SegmentPlan& plan) {
+  std::uint64_t bytes = plan.geometry().table_bytes();
+  for (const SegmentFile& file : plan.files) bytes += file.bytes;
+  return bytes;
 }
 
 std::string address_of(const std::vector<ListeningSocket>& sockets) {
@@ -192,6 +199,7 @@ Status Supervisor::drain_leftover() {
   if (old == nullptr) return Done{};
   say("the last deja serve of \"" + config_.appliance.name +
       "\" was killed: draining what it had accepted");
+  wait_for_old_writers(*old);
   auto backlog = Backlog::open(*old);
   if (!backlog.ok()) return backlog.error();
 
@@ -227,7 +235,7 @@ Status Supervisor::drain_leftover() {
 }
 
 Status Supervisor::make_segment() {
-  plan_ = plan_segment(config_, redis_ != nullptr ? redis_->url() : config_.redis.url);
+  plan_ = segment_plan_of(config_, redis_ != nullptr ? redis_->url() : config_.redis.url);
   auto created = create_segment(plan_);
   if (!created.ok()) return created.error();
   report_.notes = created->notes;

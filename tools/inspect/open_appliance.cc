@@ -1,0 +1,30 @@
+#include "tools/inspect/open_appliance.h"
+
+#include "shm/segment_names.h"
+
+namespace deja {
+
+Result<ApplianceHandle> open_appliance(const ApplianceName& which) {
+  deja_appliance* opened = nullptr;
+  const deja_status status = deja_open(which.name.c_str(), which.directory.c_str(), &opened);
+  if (status == DEJA_OK) return ApplianceHandle(opened);
+  const char* remedy = "Check --name and --directory";
+  if (status == DEJA_ABSENT) {
+    remedy = "Start it with deja serve -c FILE, or name another with --name and --directory";
+  } else if (status == DEJA_DENIED) {
+    remedy = "Run as the service's user, or join [appliance] readers_group";
+  } else if (status == DEJA_NEWER) {
+    remedy = "Use the deja of the same build as the appliance";
+  } else if (status == DEJA_DAMAGED) {
+    remedy = "Restart the appliance";
+  }
+  return Error{"open the appliance \"" + which.name + "\" in " + which.directory + ": " +
+                   deja_status_text(status),
+               0, remedy};
+}
+
+std::string segment_path(const ApplianceName& which) {
+  return segment_directory(which.directory.c_str(), which.name.c_str()).text;
+}
+
+}  // namespace deja

@@ -1,0 +1,44 @@
+// Everything that an appliance's processes show of themselves, gathered: what `deja stat`, `deja
+// errors` and /metrics are made of. Reads files of the segment only; trusts no byte of them. One
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shm/process_file.h"
+#include "shm/segment.h"
+
+namespace deja {
+
+/// All process files of the segment whose process has started, by name.
+[[nodiscard]] std::vector<ProcessView> read_processes(const Segment& segment);
+
+/// A counter's name without labels: "deja_events_rejected_total{code=…}" → up to the brace.
+[[nodiscard]] std::string_view counter_family(std::string_view name);
+/// The value of a label in a counter's name, or empty: label_of("x{code=\"a\"}", "code") → "a".
+[[nodiscard]] std::string_view label_of(std::string_view name, std::string_view label);
+
+/// Sum over all processes and labels of a counter's family.
+[[nodiscard]] std::uint64_t sum_of(const std::vector<ProcessView>& processes,
+                                   std::string_view family);
+
+/// Where every received event ended. Each in exactly one; received is their sum once all rings are
+/// empty.
+struct EventTotals {
+  std::uint64_t received = 0;
+  std::uint64_t applied = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t unmatched = 0;
+  std::uint64_t alias = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t dead = 0;
+  [[nodiscard]] std::uint64_t accounted() const {
+    return applied + duplicate + unmatched + alias + rejected + dead;
+  }
+};
+[[nodiscard]] EventTotals event_totals(const std::vector<ProcessView>& processes);
+
+}  // namespace deja

@@ -1,0 +1,145 @@
+// Batches of /v1/batch over a few keep-alive connections, one batch under way on each: they are
+// filled in turn, and before one is used again its answer is read and checked. A 503 and a lost
+// connection send the batch again; ids make that harmless.
+#include <simdjson.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "tools/replay/event_json.h"
+#include "tools/replay/http_client.h"
+#include "tools/replay/sender.h"
+
+namespace deja {
+namespace {
+
+constexpr std::size_t kConnections = 4;
+constexpr std::size_t kBatchBytes = 64 * 1024;
+constexpr std::size_t kBatchEvents = 250;
+constexpr int kAttemptsMax = 30;
+
+class HttpSender final : public Sender {
+ public:
+  HttpSender(const std::string& address, const std::string& write_key) {
+    for (auto& lane : lanes_) lane.emplace(HttpClient(address, write_key));
+  }
+
+  Status send(const ReplayEvent& event) override {
+    batch_ += batch_.empty() ? "{\"batch\":[" : ",";
+    append_event_json(batch_, event);
+    ++batch_events_;
+    ++counts_.sent;
+    if (batch_events_ < kBatchEvents && batch_.size() < kBatchBytes) return Done{};
+    return push();
+  }
+
+  Status push() override {
+    if (batch_events_ == 0) return Done{};
+    batch_ += "]}";
+    Lane& lane = *lanes_[next_];
+    next_ = (next_ + 1) % kConnections;
+    if (Status settled = settle(lane); !settled.ok()) return settled;
+    lane.body.swap(batch_);
+    lane.events = batch_events_;
+    batch_.clear();
+    batch_events_ = 0;
+    lane.sent = lane.client.send("/v1/batch", lane.body).ok();  // settle() tries again
+    return Done{};
+  }
+
+  Status finish() override {
+    if (Status pushed = push(); !pushed.ok()) return pushed;
+    for (auto& lane : lanes_) {
+      if (Status settled = settle(*lane); !settled.ok()) return settled;
+    }
+    return Done{};
+  }
+
+  const SendCounts& counts() const override { return counts_; }
+
+ private:
+  struct Lane {
+    explicit Lane(HttpClient made) : client(std::move(made)) {}
+    HttpClient client;
+    std::string body;
+    std::uint64_t events = 0;  ///< of the batch under way; 0: none
+    bool sent = false;
+  };
+
+  /// Reads the lane's answer; sends again until there is one that counts.
+  Status settle(Lane& lane) {
+    if (lane.events == 0) return Done{};
+    Error last;
+    for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+      if (!lane.sent) {
+        const Status again = lane.client.send("/v1/batch", lane.body);
+        lane.sent = again.ok();
+        if (!again.ok()) last = again.error();
+      }
+      if (lane.sent) {
+        auto reply = lane.client.receive();
+        if (reply.ok() && reply->status != 503) return take(lane, reply.value());
+        last = reply.ok() ? Error{"the appliance has no room (503)", 0, "See deja stat"}
+                          : reply.error();
+        lane.sent = false;
+        if (reply.ok()) lane.client.disconnect();
+      }
+      counts_.resent += lane.events;
+      usleep(static_cast<useconds_t>(20'000 * (1 << std::min(attempt, 6))));
+    }
+    return last;
+  }
+
+  Status take(Lane& lane, const HttpReply& reply) {
+    const std::uint64_t events = lane.events;
+    lane.events = 0;
+    lane.sent = false;
+    if (!reply.ack.empty()) counts_.ack_level = reply.ack;
+    simdjson::dom::element answer;
+    if (parser_.parse(reply.body).get(answer) != simdjson::SUCCESS) {
+      return Error{"the answer " + std::to_string(reply.status) + " is no JSON", 0,
+                   "Is --to the address of [listen] http?"};
+    }
+    std::uint64_t rejected = 0;
+    simdjson::dom::array list;
+    if (answer["rejected"].get(list) == simdjson::SUCCESS) {
+      for (const simdjson::dom::element entry : list) {
+        std::string_view code = "unknown";
+        static_cast<void>(entry["code"].get(code));
+        ++counts_.by_code[std::string(code)];
+        ++rejected;
+      }
+    }
+    if (reply.status == 200 || (reply.status == 400 && rejected == events)) {
+      counts_.rejected += rejected;
+      counts_.acked += events - std::min(events, rejected);
+      return Done{};
+    }
+    std::string_view code = "unknown";
+    std::string_view message;
+    static_cast<void>(answer["error"]["code"].get(code));
+    static_cast<void>(answer["error"]["message"].get(message));
+    return Error{"the appliance answered " + std::to_string(reply.status) + " " +
+                     std::string(code) + ": " + std::string(message),
+                 0, reply.status == 401 ? "Give the key with --write-key" : "See deja errors"};
+  }
+
+  std::array<std::optional<Lane>, kConnections> lanes_;
+  std::size_t next_ = 0;
+  std::string batch_;
+  std::uint64_t batch_events_ = 0;
+  SendCounts counts_;
+  simdjson::dom::parser parser_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sender>> make_http_sender(const std::string& address,
+                                                 const std::string& write_key) {
+  return std::unique_ptr<Sender>(std::make_unique<HttpSender>(address, write_key));
+}
+
+}  // namespace deja
