@@ -47,6 +47,22 @@ TEST(HyperLogLog, ErrsByNoMoreThanTenPercentAndWithoutBias) {
   }
 }
 
+TEST(HyperLogLog, ReadsTheRegistersThatAreToBeExpected) {
+  // With n items, a register is at most k with probability e^(-n / (128·2^k)); 15 holds all above.
+  for (const double items : {30.0, 60.0, 1e3, 1e5, 1e6, 3e6, 6e6}) {
+    std::uint8_t registers[kRegisterBytes] = {};
+    for (std::uint32_t index = 0; index < kRegisterCount; ++index) {
+      std::uint32_t value = 0;
+      while (value < kRegisterMax &&
+             kRegisterCount * std::exp(-items / kRegisterCount / std::exp2(value)) <= index + 0.5) {
+        ++value;
+      }
+      raise_register(registers, index, value);
+    }
+    EXPECT_NEAR(estimate_count(registers) / items, 1, 0.03) << items;
+  }
+}
+
 TEST(HyperLogLog, TheSameItemsAgainChangeNothing) {
   std::uint8_t registers[kRegisterBytes] = {};
   for (std::uint32_t item = 0; item < 100; ++item) {

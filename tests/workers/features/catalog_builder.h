@@ -14,7 +14,7 @@
 #include "workers/features/definition_hash.h"
 #include "workers/features/feature_set.h"
 
-namespace deja {
+namespace deja::features {
 
 struct FieldDeclaration {
   std::string name;
@@ -122,4 +122,4 @@ class CatalogBuilder {
   schema::Catalog::Builder catalog_ = nullptr;
 };
 
-}  // namespace deja
+}  // namespace deja::features

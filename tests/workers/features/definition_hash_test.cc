@@ -7,7 +7,7 @@
 
 #include "tests/workers/features/catalog_builder.h"
 
-namespace deja {
+namespace deja::features {
 namespace {
 
 struct Config {
@@ -81,4 +81,4 @@ TEST(DefinitionHash, ChangesWithEverythingThatGivesTheBytesTheirMeaning) {
 }
 
 }  // namespace
-}  // namespace deja
+}  // namespace deja::features

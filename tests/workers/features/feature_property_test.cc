@@ -10,7 +10,7 @@
 
 #include "tests/workers/features/random_events.h"
 
-namespace deja {
+namespace deja::features {
 namespace {
 
 using reference::Sent;
@@ -141,8 +141,7 @@ TEST(FeatureProperty, LateIsWhatIsOlderThanTheOldestPaneKept) {
           for (const std::int64_t other : panes) late |= pane <= other - window.panes;
           panes.push_back(pane);
           SCOPED_TRACE(place(random, kind.name, round, 0));
-          ASSERT_EQ(column.apply(event),
-                    late ? features::Applied::kLate : features::Applied::kTaken);
+          ASSERT_EQ(column.apply(event), late ? Applied::kLate : Applied::kTaken);
         }
       }
     }
@@ -361,4 +360,4 @@ TEST(FeatureProperty, DistinctIsExactUpToThirtyTwoItemsAndTheSameInEveryOrderBey
 }
 
 }  // namespace
-}  // namespace deja
+}  // namespace deja::features

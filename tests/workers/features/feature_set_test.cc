@@ -10,7 +10,7 @@
 #include "shm/value_json.h"
 #include "tests/workers/features/catalog_builder.h"
 
-namespace deja {
+namespace deja::features {
 namespace {
 
 // Slots: view has item 0, category 1, price 2; order has item 3, price 4, quantity 5 (elements of
@@ -172,13 +172,17 @@ TEST(FeatureSet, SaysForHowManyFeaturesAnEventWasLate) {
   hour.spec = ordinary(FeatureType::kCount, 1200);
   FeatureDeclaration day = feature(FeatureType::kSum, {{0, 1}}, "price");
   day.spec = ordinary(FeatureType::kSum, 12000);
-  Shop shop({hour, day, feature(FeatureType::kSession, {{0, 1}})});
+  FeatureDeclaration elements = feature(FeatureType::kSum, {{1, 1}}, "price");
+  elements.spec = ordinary(FeatureType::kSum, 1200);
+  Shop shop({hour, day, feature(FeatureType::kSession, {{0, 1}}), elements});
   EXPECT_EQ(shop.begin(kView, 50000).with(2, 1).apply(), 0U);
   EXPECT_EQ(shop.begin(kView, 48000).with(2, 1).apply(), 2U);  // the hour and the session
   EXPECT_EQ(shop.begin(kView, 1000).with(2, 1).apply(), 3U);
   EXPECT_EQ(shop.begin(kView, 1000).apply(), 2U);  // without a price the sum is not fed
   EXPECT_EQ(shop.json(0, 50000), "1");
   EXPECT_EQ(shop.json(1, 50000), "2");
+  EXPECT_EQ(shop.begin(kOrder, 50000).with(4, 1, 0).apply(), 0U);
+  EXPECT_EQ(shop.begin(kOrder, 1000).with(4, 1, 0).with(4, "none", 1).apply(), 1U);
 }
 
 TEST(FeatureSet, MergesEveryColumnOfTwoFrames) {
@@ -233,4 +237,4 @@ TEST(FeatureSet, RefusesACatalogThatCanNotBe) {
 }
 
 }  // namespace
-}  // namespace deja
+}  // namespace deja::features

@@ -11,7 +11,7 @@
 #include "shm/value_json.h"
 #include "tests/workers/features/random_events.h"
 
-namespace deja {
+namespace deja::features {
 namespace {
 
 constexpr std::uint8_t kGuard = 0xA7;
@@ -83,7 +83,7 @@ TEST(HostileFrame, AnyBytesAreSafeAndFinishAsSomethingFinite) {
         reference::Sent sent = random_event(random, draw);
         if (random.one_in(10)) sent.time = random.one_in(2) ? INT64_MAX : INT64_MIN;
         (void)features::apply_column(spec, ours.column(), {sent.time, value_of(sent), sent.weight});
-        if (event == 10) features::merge_column(spec, ours.column(), theirs.column());
+        if (event == 10) merge_column(spec, ours.column(), theirs.column());
         for (const std::int64_t at : {sent.time, INT64_MIN, INT64_MAX, std::int64_t{0}}) {
           for (Guarded* frame : {&ours, &theirs}) {
             ASSERT_TRUE(std::isfinite(finish_number(spec, frame->column(), at).number));
@@ -122,4 +122,4 @@ TEST(HostileFrame, AColumnThatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace deja
+}  // namespace deja::features

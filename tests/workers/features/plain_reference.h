@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace deja::reference {
+namespace deja::features::reference {
 
 /// A value as the shop sent it. `kind`: 'n' number, 't' text, 'b' truth value, '0' null, '-'
 /// absent.
@@ -178,4 +178,4 @@ inline std::vector<Session> sessions(std::vector<std::int64_t> times, std::int64
   return runs;
 }
 
-}  // namespace deja::reference
+}  // namespace deja::features::reference

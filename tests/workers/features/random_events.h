@@ -15,7 +15,7 @@
 #include "tests/workers/features/plain_reference.h"
 #include "workers/features/column_apply.h"
 
-namespace deja {
+namespace deja::features {
 
 /// Random numbers from DEJA_SEED, or from a fixed seed; the failing test says which.
 class Random {
@@ -64,13 +64,13 @@ class Column {
  public:
   explicit Column(const FeatureSpec& spec) : spec_(spec), words_(column_bytes(spec) / 8) {}
 
-  features::Applied apply(const reference::Sent& sent) {
-    return features::apply_column(spec_, bytes(), {sent.time, value_of(sent), sent.weight});
+  Applied apply(const reference::Sent& sent) {
+    return apply_column(spec_, bytes(), {sent.time, value_of(sent), sent.weight});
   }
   void apply_all(const std::vector<reference::Sent>& events) {
     for (const reference::Sent& event : events) (void)apply(event);
   }
-  void merge(const Column& other) { features::merge_column(spec_, bytes(), other.bytes()); }
+  void merge(const Column& other) { merge_column(spec_, bytes(), other.bytes()); }
 
   [[nodiscard]] std::uint8_t* bytes() { return reinterpret_cast<std::uint8_t*>(words_.data()); }
   [[nodiscard]] const std::uint8_t* bytes() const {
@@ -120,7 +120,8 @@ inline reference::Sent random_event(Random& random, const Draw& draw) {
   return sent;
 }
 
-/// The columns that must all say the same: in order, in two other orders, and merged from parts.
+/// The columns that must all say the same: as drawn, shuffled, newest first, oldest
+/// first, and merged from parts.
 inline std::vector<Column> all_ways(Random& random, const FeatureSpec& spec,
                                     std::vector<reference::Sent> events) {
   std::vector<Column> columns;
@@ -129,6 +130,8 @@ inline std::vector<Column> all_ways(Random& random, const FeatureSpec& spec,
   columns.emplace_back(spec).apply_all(events);
   std::sort(events.begin(), events.end(),
             [](const auto& a, const auto& b) { return a.time > b.time; });
+  columns.emplace_back(spec).apply_all(events);
+  std::reverse(events.begin(), events.end());
   columns.emplace_back(spec).apply_all(events);
   random.shuffle(events);
   std::vector<Column> parts(3, Column(spec));
@@ -172,4 +175,4 @@ inline std::vector<std::int64_t> read_times(Random& random,
   return times;
 }
 
-}  // namespace deja
+}  // namespace deja::features

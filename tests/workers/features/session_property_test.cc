@@ -10,7 +10,7 @@
 #include "tests/workers/features/random_events.h"
 #include "workers/features/session_apply.h"
 
-namespace deja {
+namespace deja::features {
 namespace {
 
 constexpr std::int64_t kGap = 100;
@@ -26,8 +26,7 @@ class Sessions {
  public:
   Sessions() : column_(session_spec()) {}
   bool late(std::int64_t time) {
-    return features::apply_session(session_spec(), column_.bytes(), time) ==
-           features::Applied::kLate;
+    return apply_session(session_spec(), column_.bytes(), time) == Applied::kLate;
   }
   void apply(const std::vector<std::int64_t>& times) {
     for (const std::int64_t time : times) (void)late(time);
@@ -205,4 +204,4 @@ TEST(SessionProperty, APartialProfileTakesItsHistoryBack) {
 }
 
 }  // namespace
-}  // namespace deja
+}  // namespace deja::features
