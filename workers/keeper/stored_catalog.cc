@@ -51,10 +51,10 @@ Result<StoredCatalog> StoredCatalog::parse(std::string_view message) {
 FrameTranslation::FrameTranslation(const StoredCatalog& from, const StoredCatalog& to)
     : from_frame_bytes_(from.frame_bytes), to_frame_bytes_(to.frame_bytes) {
   for (const FeatureColumn& wanted : to.features) {
-    // By name as well: two features of one definition are still two.
+    // A name is no part of a definition: a feature that was renamed keeps its bytes.
     const auto found =
         std::find_if(from.features.begin(), from.features.end(), [&](const FeatureColumn& had) {
-          return had.definition == wanted.definition && had.name == wanted.name &&
+          return had.definition != 0 && had.definition == wanted.definition &&
                  had.spec.bytes == wanted.spec.bytes;
         });
     if (found == from.features.end()) continue;

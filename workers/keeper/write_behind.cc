@@ -51,6 +51,12 @@ std::int64_t WriteBehind::tick(bool all) {
   }
   if (!all && now_ns < next_round_ns_) return next_round_ns_ - now_ns;
   next_round_ns_ = now_ns + limits_.flush_every_ns;
+  if (!parts_.store.connection().alive()) {
+    // Noticed while idle too: a Redis that was started again may have lost what it had confirmed.
+    if (pass_) abandon_pass();
+    disconnected("Redis closed the connection");
+    return 0;
+  }
   std::size_t sent_bytes = 0;
   if (!pass_ && !begin_pass(now_ns)) {
     show_lag();
@@ -250,7 +256,7 @@ bool WriteBehind::exchange_batch() {
         settle(batch_[index], reply);
         settled = index + 1;
       });
-  CRASH_POINT("keeper.after_replies");
+  CRASH_POINT("keeper.after_replies");  // @F: Redis ahead of its watermark
   if (!done) {
     for (std::size_t index = settled; index < batch_.size(); ++index) put_back(batch_[index]);
     abandon_pass();
@@ -296,6 +302,7 @@ void WriteBehind::settle(const Sent& sent, const RedisReply& reply) {
       return;
   }
   if (sent.is_watermark) {
+    CRASH_POINT("keeper.after_watermark");  // Redis' watermark ahead of ours
     parts_.watermarks[sent.shard].store(sent.sequence, std::memory_order_release);
   }
 }

@@ -166,6 +166,13 @@ Status RedisConnection::exchange(const Visit& visit) {
   return outcome;
 }
 
+bool RedisConnection::alive() const {
+  char byte = 0;
+  // Anything but "nothing yet" is an end, or a word that nobody asked for.
+  return recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+         (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+}
+
 Result<RedisReply> RedisConnection::command(std::initializer_list<std::string_view> arguments) {
   append(arguments);
   RedisReply answer;

@@ -56,6 +56,10 @@ class RedisConnection {
   /// One command and its reply. Nothing may be appended before.
   [[nodiscard]] Result<RedisReply> command(std::initializer_list<std::string_view> arguments);
 
+  /// Whether an idle connection (nothing appended, nothing awaited) is still there, as far as the
+  /// host knows. Does not block.
+  [[nodiscard]] bool alive() const;
+
   [[nodiscard]] const RedisUrl& url() const { return url_; }
 
  private:

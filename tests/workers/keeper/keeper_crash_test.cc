@@ -1,0 +1,116 @@
+// A keeper as a process of its own, killed at named points and at any: what the next one makes of
+// it. Against a real redis-server.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <random>
+
+#include "tests/support/redis_server.h"
+#include "tests/support/seed.h"
+#include "tests/workers/keeper/test_appliance.h"
+
+namespace deja {
+namespace {
+
+constexpr const char* kSegmentVariable = "DEJA_TEST_KEEPER_SEGMENT";
+
+/// What the child below runs: not a test, and disabled as one.
+TEST(KeeperProcess, DISABLED_IsTheKeeperProcess) {
+  Result<std::unique_ptr<Keeper>> keeper = Keeper::open(std::getenv(kSegmentVariable), {});
+  ASSERT_TRUE(keeper.ok()) << keeper.error().message();
+  const std::atomic<bool> stop{false};
+  (void)(*keeper)->run(stop);
+}
+
+/// Starts this very program again as a keeper: a process with crash points of its own.
+pid_t start_keeper_process(const TestAppliance& appliance, const char* crash_point) {
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  setenv(kSegmentVariable, appliance.segment_directory().c_str(), 1);
+  if (crash_point != nullptr) setenv("DEJA_CRASH_POINT", crash_point, 1);
+  for (const char* name : {"GTEST_SHARD_INDEX", "GTEST_TOTAL_SHARDS"}) unsetenv(name);
+  execl("/proc/self/exe", "keeper", "--gtest_also_run_disabled_tests", "--gtest_brief=1",
+        "--gtest_filter=KeeperProcess.DISABLED_IsTheKeeperProcess", nullptr);
+  _exit(127);
+}
+
+int ended_by(pid_t child) {
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+class KeeperCrash : public testing::Test {
+ protected:
+  TestPlan plan() {
+    TestPlan plan;
+    plan.redis_url = redis_.url();
+    return plan;
+  }
+  std::string field(const TestAppliance& appliance, const std::string& user, const char* name) {
+    return redis_.cli("hget " + appliance.redis_key(user) + " " + name);
+  }
+  RedisServer redis_;
+};
+
+class KeeperCrashPoint : public KeeperCrash, public testing::WithParamInterface<const char*> {};
+
+TEST_P(KeeperCrashPoint, LosesNothingThere) {
+  SKIP_WITHOUT_REDIS();
+  ASSERT_TRUE(redis_.start());
+  TestAppliance appliance(plan());
+  const pid_t child = start_keeper_process(appliance, GetParam());
+  ASSERT_TRUE(appliance.recover());
+  const std::uint32_t shard = appliance.shard_of_user("ada");
+  appliance.view("ada");
+  ASSERT_EQ(ended_by(child), SIGKILL);
+  EXPECT_EQ(appliance.watermark(shard), 0U);
+  EXPECT_EQ(field(appliance, "ada", "views"), "1");
+  appliance.view("ada");
+  appliance.start_keeper();
+  ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+  EXPECT_EQ(field(appliance, "ada", "views"), "2");
+  EXPECT_EQ(field(appliance, "ada", "epoch"), "2");
+  EXPECT_EQ(appliance.stop_keeper(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(At, KeeperCrashPoint,
+                         testing::Values("keeper.after_replies", "keeper.after_watermark"),
+                         [](const auto& point) {
+                           return std::string(point.param).substr(sizeof "keeper." - 1);
+                         });
+
+TEST_F(KeeperCrash, LosesNothingWhenKilledAgainAndAgain) {
+  SKIP_WITHOUT_REDIS();
+  ASSERT_TRUE(redis_.start());
+  std::mt19937_64 random(test_seed());
+  TestAppliance appliance(plan());
+  std::map<std::string, int> views;
+  for (int life = 0; life < 8; ++life) {
+    const pid_t child = start_keeper_process(appliance, nullptr);
+    if (life == 0) {
+      ASSERT_TRUE(appliance.recover());
+    }
+    const std::uint64_t count = 200 + random() % 400;
+    for (std::uint64_t at = 0; at < count; ++at) {
+      const std::string user = "u" + std::to_string(random() % 60);
+      appliance.view(user);
+      ++views[user];
+      if (random() % 8 == 0) usleep(static_cast<unsigned>(random() % 1000));
+    }
+    kill(child, SIGKILL);
+    ASSERT_EQ(ended_by(child), SIGKILL);
+  }
+  appliance.start_keeper();
+  ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+  for (const auto& [user, count] : views) {
+    EXPECT_EQ(field(appliance, user, "views"), std::to_string(count)) << user;
+  }
+  EXPECT_EQ(appliance.stop_keeper(), "");
+}
+
+}  // namespace
+}  // namespace deja

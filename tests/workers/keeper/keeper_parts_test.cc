@@ -1,0 +1,124 @@
+// The keeper's pure parts: names in Redis, the touched set, catalogs from strangers.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/support/seed.h"
+#include "workers/keeper/stored_catalog.h"
+#include "workers/keeper/stored_profile.h"
+#include "workers/keeper/touched_set.h"
+
+namespace deja {
+namespace {
+
+Key user(const std::string& name, KeyNamespace name_space = KeyNamespace::kUser) {
+  return {name_space, name.data(), static_cast<std::uint32_t>(name.size())};
+}
+
+TEST(StoredProfile, HasANameThatReadsBackWhateverTheKeyIs) {
+  for (const std::string& name : {std::string("ada"), std::string("}:user:x"),
+                                  std::string("\0\n:", 3), std::string(64, 'x')}) {
+    for (const KeyNamespace name_space : {KeyNamespace::kUser, KeyNamespace::kAnonymous}) {
+      const std::string stored = profile_key(17, user(name, name_space));
+      const std::optional<ProfileName> parsed = parse_profile_key(stored);
+      ASSERT_TRUE(parsed.has_value());
+      EXPECT_EQ(parsed->shard, 17U);
+      EXPECT_TRUE(parsed->key == user(name, name_space));
+    }
+  }
+  const std::string ada = "ada";
+  EXPECT_EQ(profile_key(3, user(ada)), "deja:{3}:user:ada");
+  EXPECT_EQ(profile_key(3, user(ada, KeyNamespace::kAnonymous)), "deja:{3}:anon:ada");
+}
+
+TEST(StoredProfile, IsNotReadFromOtherNames) {
+  for (const std::string& name :
+       {std::string(""), std::string("deja:epoch"), std::string("deja:{}:user:x"),
+        std::string("deja:{-1}:user:x"), std::string("deja:{4294967296}:user:x"),
+        std::string("deja:{1}:watermark"), std::string("deja:{1}:user:"),
+        std::string("deja:{1}user:x"), std::string("deja:{1"),
+        "deja:{1}:user:" + std::string(65, 'x')}) {
+    EXPECT_FALSE(parse_profile_key(name).has_value()) << name;
+  }
+}
+
+TEST(TouchedSet, KeepsEachKeyOnceWithItsNewestSequence) {
+  TouchedSet touched(2, 100);
+  const std::string ada = "ada";
+  touched.touch(1, user(ada), 5, 1000);
+  touched.touch(1, user(ada), 9, 900);
+  touched.touch(1, user(ada), 7, 1100);
+  touched.touch(1, user(ada, KeyNamespace::kAnonymous), 8, 1000);
+  EXPECT_EQ(touched.count(), 2U);
+  const TouchedSet::Shard taken = touched.take(1);
+  EXPECT_EQ(taken.keys.at(owned_key(user(ada))), 9U);
+  EXPECT_EQ(taken.oldest_us, 900);
+  EXPECT_TRUE(touched.empty());
+  EXPECT_EQ(touched.count(), 0U);
+}
+
+TEST(TouchedSet, WalksTheShardThatFindsNoRoomAndForgetsNone) {
+  TouchedSet touched(2, 3);
+  for (int at = 0; at < 3; ++at) touched.touch(0, "0u" + std::to_string(at), 1, 0);
+  touched.touch(1, "0x", 1, 0);
+  EXPECT_TRUE(touched.shard(1).walk);
+  EXPECT_EQ(touched.count(), 3U);
+  touched.touch(1, "0y", 2, 0);  // covered by the walk
+  EXPECT_EQ(touched.count(), 3U);
+  EXPECT_FALSE(touched.shard(0).walk);
+  touched.touch(0, "0u1", 2, 0);  // known: needs no room
+  EXPECT_EQ(touched.shard(0).keys.at("0u1"), 2U);
+}
+
+TEST(TouchedSet, TakesBackWhatCouldNotBeWritten) {
+  TouchedSet touched(1, 100);
+  touched.touch(0, "0a", 5, 100);
+  touched.touch(0, "0b", 6, 100);
+  TouchedSet::Shard taken = touched.take(0);
+  touched.touch(0, "0a", 9, 300);
+  touched.put_back(0, std::move(taken));
+  EXPECT_EQ(touched.shard(0).keys.at("0a"), 9U);
+  EXPECT_EQ(touched.shard(0).keys.at("0b"), 6U);
+  EXPECT_EQ(touched.shard(0).oldest_us, 100);
+  touched.walk(0);
+  TouchedSet::Shard walked = touched.take(0);
+  touched.touch(0, "0c", 1, 0);
+  touched.put_back(0, std::move(walked));
+  EXPECT_TRUE(touched.shard(0).walk);
+  EXPECT_EQ(touched.count(), 0U);
+}
+
+TEST(StoredCatalog, IsRefusedWhenItIsNoMessage) {
+  EXPECT_FALSE(StoredCatalog::parse("garbage").ok());
+  EXPECT_FALSE(StoredCatalog::parse("12345678").ok());
+  EXPECT_FALSE(StoredCatalog::parse(std::string(64, '\xff')).ok());
+  std::mt19937_64 random(test_seed());
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes(8 * (random() % 40), '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random() % 3 == 0 ? random() : 0);
+    (void)StoredCatalog::parse(bytes);  // whatever it says, it comes back
+  }
+}
+
+TEST(FrameTranslation, CarriesByDefinitionAndNotByNameOrPlace) {
+  const auto feature = [](const char* name, std::uint64_t definition, std::uint32_t offset,
+                          std::uint32_t bytes) {
+    FeatureColumn column{name, definition, {}};
+    column.spec.offset = offset;
+    column.spec.bytes = bytes;
+    return column;
+  };
+  StoredCatalog from{
+      1, 24, {feature("a", 10, 0, 8), feature("b", 20, 8, 8), feature("c", 0, 16, 8)}};
+  StoredCatalog to{2,
+                   40,
+                   {feature("b", 11, 0, 8), feature("renamed", 20, 8, 8), feature("a", 10, 16, 8),
+                    feature("c", 0, 24, 8), feature("d", 10, 32, 8)}};
+  std::string translated;
+  FrameTranslation(from, to).translate("aaaaaaaabbbbbbbbcccccccc", translated);
+  const std::string none(8, '\0');
+  EXPECT_EQ(translated, none + "bbbbbbbb" + "aaaaaaaa" + none + "aaaaaaaa");
+}
+
+}  // namespace
+}  // namespace deja
