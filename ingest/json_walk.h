@@ -215,7 +215,9 @@ struct JsonExtractor::Walk {
       case simdjson::ondemand::json_type::number: {
         double number = 0;
         met.token = item.raw_json_token();
-        if (const auto error = item.get_double().get(number)) return fail(error);
+        if (item.get_double().get(number) != simdjson::SUCCESS) {
+          return fail(simdjson::NUMBER_ERROR);
+        }
         met.value = Value::of(number);
         break;
       }
