@@ -1,0 +1,383 @@
+#include "ingest/loop.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shm/base/check.h"
+#include "tests/support/seed.h"
+
+namespace deja {
+namespace {
+
+// What a test wants a handler to do; shared by all handlers of a test.
+struct Script {
+  std::function<Next(ConnectionOutput&, std::string_view)> receive;
+  std::function<Next(ConnectionOutput&)> pass;
+  std::function<bool()> busy = [] { return false; };
+  int opened = 0;
+  int closed = 0;
+  int ended = 0;
+  int made = 0;
+};
+
+class ScriptedHandler final : public ConnectionHandler {
+ public:
+  explicit ScriptedHandler(Script& script) : script_(script) {}
+  void on_open(ConnectionOutput& output) override {
+    output_ = &output;
+    ++script_.opened;
+  }
+  Next on_receive(std::span<const std::uint8_t> bytes, std::int64_t) override {
+    return script_.receive(*output_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  Next on_pass(std::int64_t) override { return script_.pass(*output_); }
+  [[nodiscard]] bool busy() const override { return script_.busy(); }
+  Next on_end() override {
+    ++script_.ended;
+    return Next::kClose;
+  }
+  void on_close() override {
+    EXPECT_NE(output_, nullptr) << "closed twice";
+    output_ = nullptr;
+    ++script_.closed;
+  }
+
+ private:
+  Script& script_;
+  ConnectionOutput* output_ = nullptr;
+};
+
+class ScriptedFactory final : public HandlerFactory {
+ public:
+  explicit ScriptedFactory(Script& script) : script_(script) {}
+  [[nodiscard]] std::unique_ptr<ConnectionHandler> make_handler() override {
+    ++script_.made;
+    return std::make_unique<ScriptedHandler>(script_);
+  }
+
+ private:
+  Script& script_;
+};
+
+void put(ConnectionOutput& output, std::string_view text) {
+  output.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
+class LoopTest : public testing::Test {
+ protected:
+  LoopTest() : factory_(script_) {
+    // An abstract name: nothing to remove.
+    static std::atomic<int> number{0};
+    address_.sun_family = AF_UNIX;
+    const int size = std::snprintf(address_.sun_path + 1, sizeof address_.sun_path - 1,
+                                   "deja-loop-%d-%d", getpid(), ++number);
+    address_bytes_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 +
+                                            static_cast<std::size_t>(size));
+    listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address_), address_bytes_) == 0);
+    CHECK(listen(listener_, 128) == 0);
+    script_.receive = [](ConnectionOutput& output, std::string_view bytes) {
+      put(output, bytes);
+      return Next::kReceive;
+    };
+    script_.pass = [](ConnectionOutput&) { return Next::kReceive; };
+  }
+  ~LoopTest() override {
+    loop_.reset();
+    for (const int client : clients_) close(client);
+    close(listener_);
+  }
+
+  void start(LoopOptions options = {}, std::int64_t idle_timeout_us = 0) {
+    options.listeners.push_back({listener_, &factory_, idle_timeout_us});
+    auto loop = Loop::create(options);
+    ASSERT_TRUE(loop.ok()) << loop.error().message();
+    loop_ = std::move(*loop);
+  }
+  int client() {
+    const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(connect(descriptor, reinterpret_cast<sockaddr*>(&address_), address_bytes_) == 0);
+    clients_.push_back(descriptor);
+    return descriptor;
+  }
+  /// Passes until `done`; gives up after a few seconds, which the caller then sees.
+  void run_until(const std::function<bool()>& done) {
+    for (int at = 0; at < 1000 && !done(); ++at) {
+      if (loop_->pass() == 0) loop_->idle();
+    }
+  }
+  /// Everything that has arrived at a client; `ended` says whether the server's end came.
+  static std::string take(int descriptor, bool* ended = nullptr) {
+    std::string all;
+    char bytes[65536];
+    for (;;) {
+      const ssize_t count = recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
+      if (ended != nullptr) *ended = *ended || count == 0;
+      if (count <= 0) return all;
+      all.append(bytes, static_cast<std::size_t>(count));
+    }
+  }
+  static void say(int descriptor, std::string_view text) {
+    CHECK(send(descriptor, text.data(), text.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(text.size()));
+  }
+
+  Script script_;
+  ScriptedFactory factory_;
+  std::unique_ptr<Loop> loop_;
+  sockaddr_un address_{};
+  socklen_t address_bytes_ = 0;
+  int listener_ = -1;
+  std::vector<int> clients_;
+};
+
+TEST_F(LoopTest, EchoesForManyConnectionsAtOnce) {
+  LoopOptions options;
+  options.receive_buffers = 4;  // far fewer than connections: receives run out of buffers
+  options.receive_buffer_bytes = 512;
+  start(options);
+  std::mt19937_64 random(test_seed());
+  std::vector<std::string> said(40);
+  std::vector<std::string> heard(40);
+  for (int at = 0; at < 40; ++at) client();
+  for (int round = 0; round < 20; ++round) {
+    for (std::size_t at = 0; at < 40; ++at) {
+      const std::string text(1 + random() % 3000, static_cast<char>('a' + at % 26));
+      said[at] += text;
+      say(clients_[at], text);
+    }
+    for (int at = 0; at < 3; ++at) loop_->pass();
+    for (std::size_t at = 0; at < 40; ++at) heard[at] += take(clients_[at]);
+  }
+  run_until([&] {
+    for (std::size_t at = 0; at < 40; ++at) heard[at] += take(clients_[at]);
+    return heard == said;
+  });
+  EXPECT_TRUE(heard == said);
+  EXPECT_EQ(loop_->open_connections(), 40U);
+}
+
+TEST_F(LoopTest, PoolsHandlersAndSlots) {
+  start();
+  for (int round = 0; round < 30; ++round) {
+    const int descriptor = client();
+    say(descriptor, "hello");
+    std::string heard;
+    run_until([&] { return (heard += take(descriptor)) == "hello"; });
+    EXPECT_EQ(heard, "hello");
+    close(descriptor);
+    clients_.pop_back();
+    run_until([&] { return loop_->open_connections() == 0; });
+  }
+  EXPECT_EQ(script_.opened, 30);
+  EXPECT_EQ(script_.closed, 30);
+  EXPECT_EQ(script_.made, 1);
+}
+
+TEST_F(LoopTest, ClosesConnectionsBeyondTheBound) {
+  LoopOptions options;
+  options.connections_max = 2;
+  start(options);
+  for (int at = 0; at < 3; ++at) client();
+  bool ended = false;
+  run_until([&] {
+    take(clients_[2], &ended);
+    return ended;
+  });
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(loop_->open_connections(), 2U);
+  EXPECT_EQ(script_.opened, 2);
+  // A place that becomes free is given again.
+  close(clients_[0]);
+  clients_[0] = -1;
+  run_until([&] { return loop_->open_connections() == 1; });
+  const int later = client();
+  say(later, "x");
+  std::string heard;
+  run_until([&] { return (heard += take(later)) == "x"; });
+  EXPECT_EQ(heard, "x");
+}
+
+TEST_F(LoopTest, SendsALongAnswerWholeBeforeItCloses) {
+  const std::string answer(8 << 20, 'a');
+  script_.receive = [&](ConnectionOutput& output, std::string_view) {
+    put(output, answer);
+    return Next::kClose;
+  };
+  start();
+  const int descriptor = client();
+  say(descriptor, std::string(100'000, 'q'));  // more than the handler will see
+  std::string heard;
+  bool ended = false;
+  run_until([&] {
+    heard += take(descriptor, &ended);
+    return ended;
+  });
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(heard.size(), answer.size());
+  close(descriptor);
+  clients_.pop_back();
+  run_until([&] { return loop_->open_connections() == 0; });
+  EXPECT_EQ(loop_->open_connections(), 0U);
+  EXPECT_EQ(script_.closed, 1);
+}
+
+TEST_F(LoopTest, DoesNotReadAPausedConnectionUntilItGoesOn) {
+  std::size_t received = 0;
+  bool paused = true;
+  script_.receive = [&](ConnectionOutput&, std::string_view bytes) {
+    received += bytes.size();
+    return paused ? Next::kPause : Next::kReceive;
+  };
+  script_.busy = [&] { return true; };
+  script_.pass = [&](ConnectionOutput&) { return paused ? Next::kPause : Next::kReceive; };
+  LoopOptions options;
+  options.receive_buffers = 4;
+  options.receive_buffer_bytes = 1024;
+  start(options);
+  const int descriptor = client();
+  std::size_t sent = 0;
+  const std::string block(1024, 'x');
+  const auto fill = [&] {
+    for (;;) {
+      const ssize_t count = send(descriptor, block.data(), block.size(), MSG_DONTWAIT);
+      if (count <= 0) break;
+      sent += static_cast<std::size_t>(count);
+    }
+  };
+  fill();
+  for (int at = 0; at < 50; ++at) loop_->pass();
+  const std::size_t at_rest = received;
+  EXPECT_LT(at_rest, sent) << "back-pressure has to reach the peer";
+  for (int at = 0; at < 20; ++at) loop_->pass();
+  EXPECT_EQ(received, at_rest);
+  paused = false;
+  run_until([&] { return received == sent; });
+  EXPECT_EQ(received, sent);
+}
+
+TEST_F(LoopTest, AbortsAtOnceAndGoesOnWithTheOthers) {
+  script_.receive = [](ConnectionOutput& output, std::string_view bytes) {
+    if (bytes == "die") return Next::kAbort;
+    put(output, bytes);
+    return Next::kReceive;
+  };
+  start();
+  const int good = client();
+  const int bad = client();
+  say(bad, "die");
+  bool ended = false;
+  run_until([&] {
+    take(bad, &ended);
+    return ended && loop_->open_connections() == 1;
+  });
+  EXPECT_TRUE(ended);
+  say(good, "alive");
+  std::string heard;
+  run_until([&] { return (heard += take(good)) == "alive"; });
+  EXPECT_EQ(heard, "alive");
+}
+
+TEST_F(LoopTest, ClosesWhoSaysNothing) {
+  start({}, 1000);
+  const int descriptor = client();
+  bool ended = false;
+  for (int at = 0; at < 3000 && !ended; ++at) {
+    if (loop_->pass() == 0) loop_->idle();
+    take(descriptor, &ended);
+  }
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(LoopTest, DrainsWhatIsUnderWayAndTakesNothingNew) {
+  bool waiting = false;
+  bool covered = false;
+  script_.receive = [&](ConnectionOutput&, std::string_view) {
+    waiting = true;
+    return Next::kReceive;
+  };
+  script_.busy = [&] { return waiting; };
+  script_.pass = [&](ConnectionOutput& output) {
+    if (!covered) return Next::kReceive;
+    if (waiting) put(output, "ack");
+    waiting = false;
+    return Next::kReceive;
+  };
+  start();
+  const int asker = client();
+  say(asker, "event");
+  run_until([&] { return waiting; });
+  loop_->begin_drain();
+  for (int at = 0; at < 5; ++at) loop_->pass();
+  const int late = client();  // in the socket's backlog, for the next life
+  say(late, "late");
+  for (int at = 0; at < 5; ++at) loop_->pass();
+  EXPECT_EQ(loop_->open_connections(), 1U);
+  EXPECT_EQ(script_.opened, 1);
+  covered = true;
+  std::string heard;
+  bool ended = false;
+  run_until([&] {
+    heard += take(asker, &ended);
+    return ended;
+  });
+  EXPECT_EQ(heard, "ack");
+  EXPECT_TRUE(ended);
+  close(asker);
+  clients_.erase(clients_.begin());
+  run_until([&] { return loop_->open_connections() == 0; });
+  EXPECT_EQ(loop_->open_connections(), 0U);
+}
+
+struct CountingDuty final : LoopDuty {
+  int passes = 0;
+  int ends = 0;
+  bool news = false;
+  void on_pass(std::int64_t) override {
+    EXPECT_EQ(passes, ends);
+    ++passes;
+  }
+  void on_pass_end() override { ++ends; }
+  [[nodiscard]] bool has_news() const override { return news; }
+};
+
+TEST_F(LoopTest, RunsItsDutyInEveryPassAndEndsWhenTold) {
+  for (const IdleWait wait : {IdleWait::kAdaptive, IdleWait::kSpin, IdleWait::kSleep}) {
+    CountingDuty duty;
+    std::atomic<bool> stop{false};
+    std::thread other([&] {
+      LoopOptions options;
+      options.duty = &duty;
+      options.wait = wait;
+      start(options);  // the ring belongs to the thread that runs it
+      loop_->run(stop);
+      loop_.reset();
+    });
+    const int descriptor = client();
+    say(descriptor, "hello");
+    pollfd waiting{descriptor, POLLIN, 0};
+    EXPECT_EQ(poll(&waiting, 1, 5000), 1);
+    EXPECT_EQ(take(descriptor), "hello");
+    close(descriptor);
+    clients_.pop_back();
+    stop = true;
+    other.join();
+    EXPECT_GT(duty.passes, 0);
+    EXPECT_EQ(duty.passes, duty.ends);
+  }
+}
+
+}  // namespace
+}  // namespace deja
