@@ -1,8 +1,10 @@
 #include "tools/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
+#include "shm/nearest_name.h"
 #include "tools/inspect/get.h"
 #include "tools/inspect/stat.h"
 #include "tools/replay/replay.h"
@@ -110,6 +112,16 @@ int run_cli(int argument_count, char** arguments) {
   CLI::App& help_verb = *app.add_subcommand("help", "what there is, or how a verb is used");
   help_verb.add_option("VERB", help_for, "the verb");
 
+  // CLI11 says of a mistyped verb only that there was none.
+  if (argument_count > 1 && arguments[1][0] != '-') {
+    std::vector<std::string> verbs;
+    for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
+    if (std::find(verbs.begin(), verbs.end(), arguments[1]) == verbs.end()) {
+      std::cerr << "deja: there is no verb \"" << arguments[1] << "\""
+                << did_you_mean(arguments[1], verbs) << ". Run deja help to see all.\n";
+      return 2;
+    }
+  }
   try {
     app.parse(argument_count, arguments);
   } catch (const CLI::ParseError& error) {
@@ -131,7 +143,9 @@ int run_cli(int argument_count, char** arguments) {
     std::cerr << "deja: there is no verb " << help_for << ". Run deja help to see all.\n";
     return 2;
   }
-  std::cout << (verb != nullptr ? verb->help() : app.help());
+  const CLI::App* shown = verb != nullptr ? verb : &app;
+  const std::string name = verb != nullptr ? "deja " + help_for : "deja";
+  std::cout << app.get_formatter()->make_help(shown, name, CLI::AppFormatMode::Normal);
   return 0;
 }
 

@@ -21,6 +21,11 @@ constexpr std::size_t kBatchBytes = 64 * 1024;
 constexpr std::size_t kBatchEvents = 250;
 constexpr int kAttemptsMax = 30;
 
+std::string text_of(simdjson::simdjson_result<simdjson::dom::element> member) {
+  std::string_view text;
+  return member.get(text) == simdjson::SUCCESS ? std::string(text) : std::string("unknown");
+}
+
 class HttpSender final : public Sender {
  public:
   HttpSender(const std::string& address, const std::string& write_key) {
@@ -107,9 +112,7 @@ class HttpSender final : public Sender {
     simdjson::dom::array list;
     if (answer["rejected"].get(list) == simdjson::SUCCESS) {
       for (const simdjson::dom::element entry : list) {
-        std::string_view code = "unknown";
-        static_cast<void>(entry["code"].get(code));
-        ++counts_.by_code[std::string(code)];
+        ++counts_.by_code[text_of(entry["code"])];
         ++rejected;
       }
     }
@@ -118,12 +121,9 @@ class HttpSender final : public Sender {
       counts_.acked += events - std::min(events, rejected);
       return Done{};
     }
-    std::string_view code = "unknown";
-    std::string_view message;
-    static_cast<void>(answer["error"]["code"].get(code));
-    static_cast<void>(answer["error"]["message"].get(message));
+    const simdjson::simdjson_result<simdjson::dom::element> error = answer["error"];
     return Error{"the appliance answered " + std::to_string(reply.status) + " " +
-                     std::string(code) + ": " + std::string(message),
+                     text_of(error["code"]) + ": " + text_of(error["message"]),
                  0, reply.status == 401 ? "Give the key with --write-key" : "See deja errors"};
   }
 

@@ -72,7 +72,7 @@ Supervisor::Supervisor(Config config, const Options& options)
   });
   crew_.on_start([this](const std::string& name) {
     if (process_ == nullptr) return;
-    process_->counter("deja_child_starts_total{process=\"" + name + "\"}").add();
+    process_->counter("deja_child_starts_total{child=\"" + name + "\"}").add();
   });
 }
 
@@ -185,7 +185,7 @@ Status Supervisor::start_writers(const std::string& directory, std::uint32_t wor
   for (std::uint32_t worker = 0; started.ok() && worker < worker_count; ++worker) {
     const std::string number = std::to_string(worker);
     started = crew_.start(kWorkerPrefix + number,
-                          command("deja-worker", {"--segment", directory, "--worker", number}));
+                          command("deja-worker", {"--segment", directory, "--index", number}));
   }
   return started;
 }

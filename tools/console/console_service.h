@@ -1,0 +1,56 @@
+// What deja-console answers: profiles, /metrics, /healthz, /readyz. An ordinary renderer with HTTP
+// in front: profiles come through libdeja, and after a restart of the appliance it attaches again.
+// One thread.
+//
+//   GET /v1/profiles/USER[?fields=a,b][&at=INSTANT]   200 │ 404 unknown user │ 503 busy, stale
+//     Deja-Token in the request: at least as new as that, waited for up to kTokenWaitUs, else 503
+//   GET /metrics                                      200, Prometheus's text
+//   GET /healthz, /readyz                             200 │ readyz 503 unless it can serve
+// Where read keys are set, the first two need one (Basic's user name, or Bearer): else 401.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ingest/http_connection.h"
+#include "ingest/segment_auth.h"
+#include "shm/process_file.h"
+#include "tools/inspect/open_appliance.h"
+
+namespace deja {
+
+inline constexpr std::int64_t kTokenWaitUs = 2'000'000;
+
+class ConsoleService final : public HttpService {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<ConsoleService>> open(const ApplianceName& appliance,
+                                                                    ProcessFile& process);
+
+  [[nodiscard]] std::unique_ptr<HttpExchange> make_exchange() override;
+  void on_answer(int status) override;
+
+  // For the exchanges.
+  HttpProgress begin(const HttpRequest& request, std::int64_t received_us, HttpAnswer& answer,
+                     std::string& waiting_target, std::string& waiting_token);
+  /// The request's profile once its token is visible. `give_up`: it has waited long enough.
+  HttpProgress answer_profile(const std::string& target, const std::string& token, bool give_up,
+                              HttpAnswer& answer);
+
+ private:
+  ConsoleService(const ApplianceName& which, ApplianceHandle appliance, ProcessFile& process);
+  void read_keys();
+  [[nodiscard]] bool may_read(const HttpRequest& request) const;
+  /// Attaches again where the incarnation has ended; whether there is one that serves.
+  bool attached();
+  void answer_metrics(HttpAnswer& answer) const;
+  void answer_ready(HttpAnswer& answer);
+
+  ApplianceName which_;
+  ApplianceHandle appliance_;
+  std::unique_ptr<ProfileBuffer> buffer_;
+  std::unique_ptr<SegmentAuth> auth_;
+  Counter answers_[6];  ///< by class of status
+};
+
+}  // namespace deja

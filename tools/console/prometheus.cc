@@ -1,0 +1,180 @@
+#include "tools/console/prometheus.h"
+
+#include <array>
+#include <cstdio>
+#include <map>
+#include <string_view>
+
+#include "tools/inspect/processes.h"
+
+namespace deja {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kHelp = {{
+    {"deja_alias_total", "Alias calls taken without effect."},
+    {"deja_batches_total", "Batches of records that workers applied."},
+    {"deja_child_starts_total", "Starts of a child process by the supervisor."},
+    {"deja_console_answers_total", "Answers of the console by class of status."},
+    {"deja_event_visible_seconds", "From an event's receipt to its profile's publication."},
+    {"deja_events_alias_total", "Alias calls, taken without effect."},
+    {"deja_events_applied_total", "Events that changed a profile."},
+    {"deja_events_dead_total", "Events that could not be applied and are kept as dead letters."},
+    {"deja_events_duplicate_total", "Events whose id had been seen."},
+    {"deja_events_received_total", "Events received; each ends in exactly one other counter."},
+    {"deja_events_rejected_total", "Events rejected, by code."},
+    {"deja_events_unmatched_total", "Events that no declared event matches."},
+    {"deja_flush_lag_events", "Applied events whose profiles are not in Redis yet."},
+    {"deja_flush_lag_microseconds", "Age of the oldest event that is not in Redis yet."},
+    {"deja_flush_seconds", "Time of one write-behind batch to Redis."},
+    {"deja_future_events_total", "Events from the future, taken as of their receipt."},
+    {"deja_late_total", "Events too old for a feature's window."},
+    {"deja_process_heartbeat_seconds", "When the process last gave a sign of life."},
+    {"deja_process_start_seconds", "When the process was started."},
+    {"deja_process_starts_total", "Lives of the process's place."},
+    {"deja_profiles", "Profiles in memory."},
+    {"deja_redis_connected", "1 while Redis answers."},
+    {"deja_ring_full_total", "Claims refused by a full ring: back-pressure."},
+    {"deja_waiting_age_seconds", "Age of the oldest record that waits in a ring or log."},
+    {"deja_waiting_bytes", "Bytes that wait in a ring or log."},
+}};
+
+/// 1 µs to 10 s in steps of 1, 2, 5.
+constexpr std::array<std::pair<std::uint64_t, const char*>, 22> kBounds = {{
+    {1'000, "1e-06"},     {2'000, "2e-06"},       {5'000, "5e-06"},     {10'000, "1e-05"},
+    {20'000, "2e-05"},    {50'000, "5e-05"},      {100'000, "0.0001"},  {200'000, "0.0002"},
+    {500'000, "0.0005"},  {1'000'000, "0.001"},   {2'000'000, "0.002"}, {5'000'000, "0.005"},
+    {10'000'000, "0.01"}, {20'000'000, "0.02"},   {50'000'000, "0.05"}, {100'000'000, "0.1"},
+    {200'000'000, "0.2"}, {500'000'000, "0.5"},   {1'000'000'000, "1"}, {2'000'000'000, "2"},
+    {5'000'000'000, "5"}, {10'000'000'000, "10"},
+}};
+
+struct Family {
+  const char* type = "counter";
+  std::string samples;
+};
+using Families = std::map<std::string, Family, std::less<>>;
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out.push_back('\\');
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+/// `name{labels}` with the process's label first: "x{code=\"a\"}" → "{process=\"p\",code=\"a\"}".
+std::string labels_of(std::string_view name, std::string_view process) {
+  std::string labels = "{process=\"" + escaped(process) + "\"";
+  const std::size_t brace = name.find('{');
+  if (brace != std::string_view::npos && name.ends_with('}') && name.size() > brace + 2) {
+    labels += ",";
+    labels += name.substr(brace + 1, name.size() - brace - 2);
+  }
+  return labels + "}";
+}
+
+/// Whether a name from a file may stand in the text at all.
+bool is_metric_name(std::string_view name) {
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
+  for (const char c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == ':';
+    if (!letter && !(c >= '0' && c <= '9')) return false;
+  }
+  return true;
+}
+
+void add_sample(Families& families, std::string_view family, const char* type,
+                const std::string& labels, const std::string& value) {
+  Family& into = families[std::string(family)];
+  into.type = type;
+  into.samples.append(family).append(labels).append(" ").append(value).append("\n");
+}
+
+std::string seconds_text(double seconds) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", seconds);
+  return text;
+}
+
+std::string instant_text(std::int64_t time_us) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6f", static_cast<double>(time_us) / 1e6);
+  return text;
+}
+
+void add_histogram(Families& families, std::string_view process,
+                   const ProcessView::NamedHistogram& histogram) {
+  const std::string name(counter_family(histogram.name));
+  Family& into = families[name];
+  into.type = "histogram";
+  const std::string labels = labels_of(histogram.name, process);
+  const std::string open = labels.substr(0, labels.size() - 1);
+  std::uint64_t cumulative = 0;
+  std::uint32_t bucket = 0;
+  const auto line = [&](const char* le, std::uint64_t count) {
+    into.samples += name + "_bucket" + open + ",le=\"" + le + "\"} " + std::to_string(count) + "\n";
+  };
+  for (const auto& [bound_ns, le] : kBounds) {
+    // A bucket counts for the bound that all of it lies below.
+    while (bucket < histogram.copy.counts.size() &&
+           histogram_lower_bound(bucket + 1) <= bound_ns + 1) {
+      cumulative += histogram.copy.counts[bucket++];
+    }
+    line(le, cumulative);
+  }
+  line("+Inf", histogram.copy.count);
+  into.samples += name + "_sum" + labels + " " +
+                  seconds_text(static_cast<double>(histogram.copy.sum) / 1e9) + "\n";
+  into.samples += name + "_count" + labels + " " + std::to_string(histogram.copy.count) + "\n";
+}
+
+}  // namespace
+
+std::string prometheus_text(const std::vector<ProcessView>& processes,
+                            const std::vector<Lag>& lags) {
+  Families families;
+  for (const ProcessView& process : processes) {
+    for (const auto& counter : process.counters) {
+      const std::string_view family = counter_family(counter.name);
+      if (!is_metric_name(family)) continue;
+      add_sample(families, family, counter.is_gauge ? "gauge" : "counter",
+                 labels_of(counter.name, process.name), std::to_string(counter.value));
+    }
+    for (const auto& histogram : process.histograms) {
+      if (is_metric_name(counter_family(histogram.name))) {
+        add_histogram(families, process.name, histogram);
+      }
+    }
+    const std::string labels = labels_of("", process.name);
+    add_sample(families, "deja_process_heartbeat_seconds", "gauge", labels,
+               instant_text(process.heartbeat_us));
+    add_sample(families, "deja_process_start_seconds", "gauge", labels,
+               instant_text(process.started_us));
+    add_sample(families, "deja_process_starts_total", "counter", labels,
+               std::to_string(process.starts));
+  }
+  for (const Lag& lag : lags) {
+    const std::string labels = "{queue=\"" + escaped(lag.name) + "\"}";
+    add_sample(families, "deja_waiting_bytes", "gauge", labels, std::to_string(lag.waiting_bytes));
+    add_sample(families, "deja_waiting_age_seconds", "gauge", labels,
+               seconds_text(static_cast<double>(lag.oldest_age_us) / 1e6));
+  }
+  std::string text;
+  for (const auto& [name, family] : families) {
+    std::string_view help = "See ingest/README.md and workers/README.md.";
+    for (const auto& [known, sentence] : kHelp) {
+      if (known == name) help = sentence;
+    }
+    text.append("# HELP ").append(name).append(" ").append(help);
+    text.append("\n# TYPE ").append(name).append(" ").append(family.type).append("\n");
+    text += family.samples;
+  }
+  return text;
+}
+
+}  // namespace deja
