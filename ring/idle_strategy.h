@@ -26,7 +26,7 @@
 
 namespace deja {
 
-/// Rung through a FIFO, a sleeper runs again after 5 to 20 us here (ring/README.md).
+/// About what it costs to wake a sleeper through its FIFO (ring/README.md, "Decisions").
 inline constexpr std::int64_t kSpinBeforeSleepNs = 10'000;
 
 class IdleStrategy {
