@@ -35,9 +35,9 @@ namespace deja {
 
 /// Waits for what another thread or process will do; false after ten seconds.
 inline bool eventually(const std::function<bool()>& holds) {
-  for (int attempt = 0; attempt < 5000; ++attempt) {
+  for (int attempt = 0; attempt < 2000; ++attempt) {
     if (holds()) return true;
-    usleep(2000);
+    usleep(5000);
   }
   return false;
 }
@@ -184,7 +184,7 @@ class TestAppliance {
 
   void start_keeper(KeeperOptions options = {}) {
     options.redis.connect_ms = 300;
-    options.redis.silence_ms = 1000;
+    options.redis.silence_ms = 400;
     options.write_behind.backoff_max_ms = 100;
     Result<std::unique_ptr<Keeper>> keeper = Keeper::open(segment_directory(), options);
     ASSERT_TRUE(keeper.ok()) << keeper.error().message();

@@ -176,6 +176,20 @@ TEST_F(WriteBehindTest, WritesAgainWhatRedisHasLost) {
   EXPECT_EQ(redis_.cli("get deja:epoch"), "1");
 }
 
+TEST_F(WriteBehindTest, WritesAgainWhatWasUnderWayWhenRedisDied) {
+  START_REDIS();
+  KeeperOptions options;
+  options.write_behind.batch_count_max = 4;  // so that a pass is more than a batch
+  auto appliance = serve(options);
+  redis_.pause();
+  for (int at = 0; at < 50; ++at) appliance->view("u" + std::to_string(at));
+  ASSERT_TRUE(eventually([&] { return appliance->counter("deja_redis_connected") == 0; }));
+  redis_.stop();  // whatever it had been sent, it has not done
+  ASSERT_TRUE(redis_.start());
+  ASSERT_TRUE(eventually([&] { return appliance->all_written(); }));
+  EXPECT_EQ(redis_.cli("--scan --pattern 'deja:{*}:user:*' | wc -l"), "50");
+}
+
 TEST_F(WriteBehindTest, DrainsTheLogsWhileRedisHangs) {
   START_REDIS();
   auto appliance = serve();
@@ -211,6 +225,21 @@ TEST_F(WriteBehindTest, WaitsForAProfileThatIsLoggedAndNotYetPublished) {
   ASSERT_TRUE(eventually(
       [&] { return redis_.cli("hget " + appliance->redis_key("ada") + " sequence") == "1"; }));
   EXPECT_EQ(appliance->watermark(shard), 0U);  // not counted yet
+  appliance->count("ada", sequence);
+  EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
+}
+
+TEST_F(WriteBehindTest, LooksAgainAtAKnownProfileWhoseNextVersionIsNotYetPublished) {
+  START_REDIS();
+  auto appliance = serve();
+  appliance->view("ada");
+  ASSERT_TRUE(eventually([&] { return appliance->all_written(); }));
+  const std::uint64_t sequence = appliance->log("ada");
+  // The old version is sent again, and Redis has it.
+  ASSERT_TRUE(eventually([&] { return appliance->counter("deja_redis_older_total") > 0; }));
+  appliance->publish("ada", sequence);
+  EXPECT_TRUE(eventually(
+      [&] { return redis_.cli("hget " + appliance->redis_key("ada") + " sequence") == "2"; }));
   appliance->count("ada", sequence);
   EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
 }
