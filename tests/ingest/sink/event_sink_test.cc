@@ -149,11 +149,13 @@ TEST_F(EventSinkTest, RefusalsNameCodeAndMember) {
     EXPECT_STREQ(refusal_.path, path);
     EXPECT_EQ(appliance_.rejected(code) > 0, true) << code;
   };
+  const std::string too_long(41, 'u');
+  const std::string longest(40, 'u');
   event(CallType::kTrack, "Product Viewed", "");
   refused(code::kMissingUser, "");
-  event(CallType::kTrack, "Product Viewed", std::string(41, 'u'));
+  event(CallType::kTrack, "Product Viewed", too_long);
   refused(code::kKeyTooLong, "userId");
-  event(CallType::kTrack, "Product Viewed", "").anonymous_id = std::string(41, 'u');
+  event(CallType::kTrack, "Product Viewed", "").anonymous_id = too_long;
   refused(code::kKeyTooLong, "anonymousId");
   event(CallType::kTrack, "");
   refused(code::kMissingEvent, "event");
@@ -164,7 +166,7 @@ TEST_F(EventSinkTest, RefusalsNameCodeAndMember) {
   refused(code::kBadTimestamp, "timestamp");
   EXPECT_EQ(total("events_received"), 6U);
   EXPECT_EQ(appliance_.rejected_sum(), 6U);
-  event(CallType::kTrack, "Product Viewed", std::string(40, 'u'));
+  event(CallType::kTrack, "Product Viewed", longest);
   EXPECT_EQ(submit(), SinkOutcome::kCommitted);
 }
 
