@@ -55,20 +55,20 @@ extern "C" {
 /* Numbers are part of the ABI and only ever added to. */
 typedef enum deja_status {
   DEJA_OK = 0,
-  DEJA_ABSENT = 1,      /* no such appliance is being served here; start it, or check the name */
-  DEJA_UNKNOWN = 2,     /* the user has no profile (never had, or it was evicted) */
-  DEJA_BUSY = 3,        /* the profile kept changing during the copy; try again */
-  DEJA_STALE = 4,       /* this incarnation has ended, or the profile is of another: reattach */
-  DEJA_NEWER = 5,       /* the appliance has a layout that this library does not know: update it */
-  DEJA_DAMAGED = 6,     /* the files are not what they say; restart the appliance */
-  DEJA_DENIED = 7,      /* this process may not read the files */
-  DEJA_NO_FEATURE = 8,  /* no feature of that name or number in this incarnation */
-  DEJA_WRONG_TYPE = 9,  /* the feature has another type than was asked for */
-  DEJA_EMPTY = 10,      /* the feature has no value at that instant */
-  DEJA_MISUSE = 11,     /* an argument can't be: null, empty, misaligned, an unfilled profile */
-  DEJA_TIMEOUT = 12,    /* deja_wait: not visible yet */
-  DEJA_END = 13,        /* deja_next: all were visited */
-  DEJA_RESOURCES = 14   /* out of memory, descriptors or address space */
+  DEJA_ABSENT = 1,     /* no such appliance is being served here; start it, or check the name */
+  DEJA_UNKNOWN = 2,    /* the user has no profile (never had, or it was evicted) */
+  DEJA_BUSY = 3,       /* the profile kept changing during the copy; try again */
+  DEJA_STALE = 4,      /* this incarnation has ended, or the profile is of another: reattach */
+  DEJA_NEWER = 5,      /* the appliance has a layout that this library does not know: update it */
+  DEJA_DAMAGED = 6,    /* the files are not what they say; restart the appliance */
+  DEJA_DENIED = 7,     /* this process may not read the files */
+  DEJA_NO_FEATURE = 8, /* no feature of that name or number in this incarnation */
+  DEJA_WRONG_TYPE = 9, /* the feature has another type than was asked for */
+  DEJA_EMPTY = 10,     /* the feature has no value at that instant */
+  DEJA_MISUSE = 11,    /* an argument can't be: null, empty, misaligned, an unfilled profile */
+  DEJA_TIMEOUT = 12,   /* deja_wait: not visible yet */
+  DEJA_END = 13,       /* deja_next: all were visited */
+  DEJA_RESOURCES = 14  /* out of memory, descriptors or address space */
 } deja_status;
 
 /* A sentence without a line end, never NULL; for messages, not to be compared with. */
@@ -82,8 +82,7 @@ typedef struct deja_appliance deja_appliance;
  * DEJA_OK *appliance is a handle for deja_close; else it is NULL. Takes as long as mapping a few
  * files; while a server is just starting it may nap up to 100 ms. Does not wait for one to start.
  * DEJA_ABSENT, DEJA_NEWER, DEJA_DAMAGED, DEJA_DENIED, DEJA_MISUSE, DEJA_RESOURCES. */
-DEJA_API deja_status deja_open(const char* name, const char* directory,
-                               deja_appliance** appliance);
+DEJA_API deja_status deja_open(const char* name, const char* directory, deja_appliance** appliance);
 
 /* Unmaps and frees. NULL is allowed. Texts and names got from the handle are gone. */
 DEJA_API void deja_close(deja_appliance* appliance);
@@ -145,8 +144,8 @@ typedef struct deja_profile deja_profile;
 DEJA_API size_t deja_profile_bytes(const deja_appliance* appliance);
 
 /* Copies the key's profile: one version, whole. Allocates nothing, calls nothing, waits for nobody;
- * some ten nanoseconds plus the cache misses. Unless DEJA_OK the copy counts as unfilled.
- * DEJA_UNKNOWN, DEJA_BUSY, DEJA_STALE, DEJA_MISUSE. */
+ * a hash of the key, a copy of the bytes and their cache misses. Unless DEJA_OK the copy counts as
+ * unfilled. DEJA_UNKNOWN, DEJA_BUSY, DEJA_STALE, DEJA_MISUSE. */
 DEJA_API deja_status deja_get(const deja_appliance* appliance, deja_key key, deja_profile* profile);
 
 /* Copies a page of users: `count` keys into `count` copies that lie deja_profile_bytes apart, with
@@ -174,23 +173,38 @@ DEJA_API deja_status deja_next(const deja_appliance* appliance, deja_cursor* cur
                                deja_profile* profile);
 
 /* Facts of a filled copy; zero (a key of no bytes) for an unfilled one. */
-DEJA_API deja_key deja_profile_key(const deja_profile* profile); /* bytes lie in the copy */
-DEJA_API uint64_t deja_sequence(const deja_profile* profile);    /* of its shard, after its last event */
-DEJA_API int64_t deja_updated_us(const deja_profile* profile);   /* receipt of that event */
-DEJA_API int64_t deja_age_us(const deja_profile* profile, int64_t now_us); /* since then, 0 or more */
-DEJA_API uint32_t deja_late(const deja_profile* profile); /* events too old for a feature's window */
+
+/* Its bytes lie in the copy. */
+DEJA_API deja_key deja_profile_key(const deja_profile* profile);
+/* The shard's sequence after the profile's last event. */
+DEJA_API uint64_t deja_sequence(const deja_profile* profile);
+/* When that event was received, and how long ago that is (0 or more). */
+DEJA_API int64_t deja_updated_us(const deja_profile* profile);
+DEJA_API int64_t deja_age_us(const deja_profile* profile, int64_t now_us);
+/* Events that were too old for a feature's window. */
+DEJA_API uint32_t deja_late(const deja_profile* profile);
 /* 1: the user has come back, and what was stored of the profile is still on its way. */
 DEJA_API int deja_is_partial(const deja_profile* profile);
 
-/* --- features ---------------------------------------------------------------------------------- */
+/* --- features ------------------------------------------------------------------------------ */
 
 /* A feature's number in this incarnation: 0 … deja_feature_count - 1, in the config's order. */
 typedef uint32_t deja_feature;
 
+/* Later ones may come: a feature of a type that you don't know reads DEJA_WRONG_TYPE. */
 typedef enum deja_type {
-  DEJA_COUNT = 0, DEJA_SUM = 1, DEJA_MIN = 2, DEJA_MAX = 3, DEJA_MEAN = 4, DEJA_FIRST = 5,
-  DEJA_LAST = 6, DEJA_RECENT = 7, DEJA_TOP = 8, DEJA_DISTINCT = 9, DEJA_SESSION = 10,
-  DEJA_TRAIT = 11 /* and later ones: a feature of a type that you don't know reads DEJA_WRONG_TYPE */
+  DEJA_COUNT = 0,
+  DEJA_SUM = 1,
+  DEJA_MIN = 2,
+  DEJA_MAX = 3,
+  DEJA_MEAN = 4,
+  DEJA_FIRST = 5,
+  DEJA_LAST = 6,
+  DEJA_RECENT = 7,
+  DEJA_TOP = 8,
+  DEJA_DISTINCT = 9,
+  DEJA_SESSION = 10,
+  DEJA_TRAIT = 11
 } deja_type;
 
 DEJA_API uint32_t deja_feature_count(const deja_appliance* appliance);
@@ -248,8 +262,8 @@ typedef struct deja_session_state {
   int64_t started_us;  /* of the newest session, as the next three */
   int64_t duration_us; /* from its first event to its last */
   uint32_t events;
-  int32_t active;      /* 1: an event at now_us would belong to it */
-  uint32_t count;      /* sessions begun so far */
+  int32_t active; /* 1: an event at now_us would belong to it */
+  uint32_t count; /* sessions begun so far */
   uint32_t reserved;
 } deja_session_state;
 
@@ -261,7 +275,7 @@ DEJA_API deja_status deja_session(const deja_appliance* appliance, const deja_pr
 DEJA_API int deja_is_estimate(const deja_appliance* appliance, const deja_profile* profile,
                               deja_feature feature, int64_t now_us);
 
-/* --- reading one's own click --------------------------------------------------------------------- */
+/* --- reading one's own click ---------------------------------------------------------------- */
 
 /* Waits until the events that the server answered with `token` (the header Deja-Token) are visible,
  * for at most timeout_us. It polls: spins some microseconds, then naps. A token of an incarnation
