@@ -87,6 +87,7 @@ struct JsonExtractor::Walk {
     fault->message = message;
     std::size_t used = 0;
     const auto append = [&](std::string_view part) {
+      if (part.empty()) return;
       const std::size_t room = sizeof fault->path - 1 - used;
       const std::size_t bytes = cut_text(part.data(), static_cast<std::uint32_t>(part.size()),
                                          static_cast<std::uint32_t>(room));
