@@ -113,7 +113,8 @@ class TestAppliance {
     return sequence;
   }
   /// Steps 3 and 4.
-  void publish(const std::string& user, std::uint64_t sequence, const std::string& item = "p1") {
+  void publish(const std::string& user, std::uint64_t sequence, const std::string& item = "p1",
+               std::uint16_t flags = 0) {
     ShardWriter& shard = shards_[shard_of_user(user)];
     ShardWriter::Draft draft = shard.begin(user_key(user));
     ASSERT_NE(draft.room, Room::kFull);
@@ -123,6 +124,7 @@ class TestAppliance {
     ASSERT_TRUE(
         event.values.set(0, 0, Value::of(item.data(), static_cast<std::uint32_t>(item.size()))));
     (void)features_->apply(event, reinterpret_cast<std::uint8_t*>(draft.frame));
+    draft.flags = flags;
     draft.sequence = sequence;
     draft.updated_us = event.received_us + static_cast<std::int64_t>(sequence);
     draft.late = static_cast<std::uint32_t>(sequence % 5);

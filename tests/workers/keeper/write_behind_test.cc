@@ -244,6 +244,28 @@ TEST_F(WriteBehindTest, LooksAgainAtAKnownProfileWhoseNextVersionIsNotYetPublish
   EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
 }
 
+TEST_F(WriteBehindTest, HoldsBackAPartialProfileAndItsShardsWatermark) {
+  START_REDIS();
+  auto appliance = serve();
+  const std::uint32_t shard = appliance->shard_of_user("ada");
+  const std::uint64_t sequence = appliance->log("ada");
+  appliance->publish("ada", sequence, "p1", kFlagPartial);
+  appliance->count("ada", sequence);
+  std::string other = "x";
+  while (appliance->shard_of_user(other) == shard) other += "x";
+  for (int view = 1; view <= 3; ++view) {  // passes go by
+    appliance->view(other);
+    ASSERT_TRUE(eventually([&] {
+      return appliance->watermark(appliance->shard_of_user(other)) ==
+             static_cast<std::uint64_t>(view);
+    }));
+  }
+  EXPECT_EQ(appliance->watermark(shard), 0U);
+  EXPECT_EQ(redis_.cli("exists " + appliance->redis_key("ada")), "0");
+  appliance->publish("ada", sequence);  // its stored part has come
+  EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
+}
+
 TEST_F(WriteBehindTest, NamesABrokenLogRecordAndLooksAtItsShards) {
   START_REDIS();
   auto appliance = serve();
