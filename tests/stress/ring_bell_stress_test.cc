@@ -1,6 +1,6 @@
-// Two threads that hand a number to and fro, each asleep while it is not its turn, with sleeps that
-// would last: a single lost wake-up stops both for as long. The product's sleeps are bounded by
-// 10 ms all the same.
+// Sleeper and waker meet at the instant that matters, again and again: either the sleeper's last
+// look finds what was published, or the waker finds the sleeper and rings. Neither, and a wake-up
+// is lost (the product's sleeps are bounded by 10 ms all the same).
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -13,47 +13,55 @@
 namespace deja {
 namespace {
 
-constexpr std::int64_t kLongSleepNs = 2'000'000'000;
+constexpr std::int64_t kRunNs = 1'000'000'000;
+constexpr std::uint64_t kEnd = ~std::uint64_t{0};
 
-/// Takes its turns, and rings the other after each. Returns how many sleeps came to their bound.
-std::uint64_t take_turns(std::atomic<std::uint64_t>& turn, std::uint64_t own, std::uint64_t end,
-                         Bell& bell, BellRope& other) {
-  std::uint64_t bounds_reached = 0;
-  for (;;) {
-    const std::uint64_t now = turn.load(std::memory_order_acquire);
-    if (now >= end) return bounds_reached;
-    if (now % 2 == own) {
-      turn.store(now + 1, std::memory_order_release);
-      static_cast<void>(other.ring_if_asleep());
-      continue;
-    }
-    bell.announce_sleep();
-    if (turn.load(std::memory_order_acquire) != now) {
-      bell.cancel_sleep();
-      continue;
-    }
-    const std::int64_t began_ns = steady_ns();
-    bell.sleep(kLongSleepNs);
-    const bool its_turn = turn.load(std::memory_order_acquire) != now;
-    if (its_turn && steady_ns() - began_ns >= kLongSleepNs) ++bounds_reached;
+void wait_for(const std::atomic<std::uint64_t>& word, std::uint64_t value) {
+  for (std::uint64_t looks = 1; word.load(std::memory_order_acquire) < value; ++looks) {
+    if (looks % 1024 == 0) std::this_thread::yield();
   }
 }
 
 TEST(BellStress, NoWakeUpIsLost) {
-  TestAppliance appliance = TestAppliance::small();
-  appliance.worker_count = 2;
-  const SegmentFixture fixture(appliance);
-  Bell first = std::move(*Bell::open(fixture.segment(), "worker-0"));
-  Bell second = std::move(*Bell::open(fixture.segment(), "worker-1"));
-  BellRope to_first = std::move(*BellRope::open(fixture.segment(), "worker-0"));
-  BellRope to_second = std::move(*BellRope::open(fixture.segment(), "worker-1"));
-  std::atomic<std::uint64_t> turn{0};
-  constexpr std::uint64_t kTurns = 100'000;
+  const SegmentFixture fixture;
+  Bell bell = std::move(*Bell::open(fixture.segment(), "worker-0"));
+  BellRope rope = std::move(*BellRope::open(fixture.segment(), "worker-0"));
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> round{0};
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> input{0};
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> looked{0};
+  std::atomic<bool> found{false};
+
+  std::thread sleeper([&] {
+    for (std::uint64_t number = 1;; number += 2) {
+      wait_for(round, number);
+      if (round.load(std::memory_order_relaxed) == kEnd) return;
+      bell.announce_sleep();
+      found.store(input.load(std::memory_order_acquire) == number, std::memory_order_relaxed);
+      looked.store(number, std::memory_order_release);
+      wait_for(round, number + 1);  // asleep, were this not a test
+      bell.cancel_sleep();
+      looked.store(number + 1, std::memory_order_release);
+    }
+  });
+  const std::int64_t until_ns = steady_ns() + kRunNs;
   std::uint64_t lost = 0;
-  std::thread thread([&] { lost = take_turns(turn, 1, kTurns, second, to_first); });
-  const std::uint64_t lost_here = take_turns(turn, 0, kTurns, first, to_second);
-  thread.join();
-  EXPECT_EQ(lost + lost_here, 0U);
+  std::uint64_t number = 1;
+  for (; steady_ns() < until_ns; number += 2) {
+    round.store(number, std::memory_order_release);
+    // Both are awake now; the sleeper hears of it a little later, by more or less.
+    for (std::uint64_t nap = number % 256; nap != 0; --nap) {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    input.store(number, std::memory_order_release);
+    const bool rang = rope.ring_if_asleep();
+    wait_for(looked, number);
+    if (!rang && !found.load(std::memory_order_relaxed)) ++lost;
+    round.store(number + 1, std::memory_order_release);
+    wait_for(looked, number + 1);
+  }
+  round.store(kEnd, std::memory_order_release);
+  sleeper.join();
+  EXPECT_EQ(lost, 0U) << "in " << number / 2 << " meetings";
 }
 
 }  // namespace
