@@ -76,6 +76,16 @@ TEST_F(ReadBackTest, GoesOnAboveTheWatermarkWhereNoProfileHasItsSequence) {
   EXPECT_EQ(appliance.view("u0"), 71U);
 }
 
+TEST_F(ReadBackTest, GoesOnAboveTheProfilesWhereTheWatermarkIsGone) {
+  START_REDIS();
+  const auto profiles = live_once(1);
+  TestAppliance appliance(plan());
+  redis_.cli("del 'deja:{" + std::to_string(appliance.shard_of_user("u0")) + "}:watermark'");
+  appliance.start_keeper();
+  ASSERT_TRUE(appliance.recover());
+  EXPECT_EQ(appliance.view("u0"), profiles.at("u0").sequence + 1);
+}
+
 TEST_F(ReadBackTest, CarriesUnchangedFeaturesOverToAChangedCatalog) {
   START_REDIS();
   const auto profiles = live_once(20);
@@ -163,7 +173,16 @@ TEST_F(ReadBackTest, RefusesImagesWhoseCatalogIsGoneOrTamperedWith) {
   TestPlan changed = plan();
   changed.features.pop_back();
   const std::string catalog = redis_.cli("--scan --pattern 'deja:catalog:*'");
-  for (const std::string& edit : {"set " + catalog + " garbage", "del " + catalog}) {
+  {
+    TestAppliance appliance(changed);  // puts its own catalog beside
+    appliance.start_keeper();
+    ASSERT_TRUE(appliance.recover());
+  }
+  const std::string other = redis_.cli("--scan --pattern 'deja:catalog:*' | grep -v " + catalog);
+  for (const std::string& edit :
+       {"eval \"redis.call('SET', KEYS[1], redis.call('GET', KEYS[2]))\" 2 " + catalog + " " +
+            other,
+        "set " + catalog + " garbage", "del " + catalog}) {
     redis_.cli(edit);
     TestAppliance appliance(changed);
     appliance.start_keeper();
