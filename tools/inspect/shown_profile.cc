@@ -134,8 +134,8 @@ struct TextWriter {
     if (value.items.empty()) return (*this)(std::monostate{});
     std::string text;
     for (const ShownItem& item : value.items) {
-      char weight[32];
-      std::snprintf(weight, sizeof weight, "%.3g", item.weight);
+      char weight[48];
+      std::snprintf(weight, sizeof weight, item.weight < 100 ? "%.3g" : "%.0f", item.weight);
       text += (text.empty() ? "" : ", ") + item.text + " " + style.dim + weight + style.plain;
     }
     return text;

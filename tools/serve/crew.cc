@@ -53,6 +53,13 @@ std::optional<pid_t> Crew::pid(const std::string& name) const {
   return std::nullopt;
 }
 
+bool Crew::hopeless() const {
+  return places_.empty() ||
+         std::any_of(places_.begin(), places_.end(), [](const std::unique_ptr<Place>& place) {
+           return place->backoff.failures() >= kFailuresMax;
+         });
+}
+
 void Crew::take_signals() {
   signalfd_siginfo info{};
   while (read(signals_.number(), &info, sizeof info) == sizeof info) stop_requested_ = true;

@@ -47,6 +47,8 @@ class Crew {
   Status attend_until(const std::function<bool()>& done, const std::string& what,
                       int timeout_ms = -1);
 
+  /// A child dies again and again, or there is none.
+  [[nodiscard]] bool hopeless() const;
   [[nodiscard]] bool stop_requested() const { return stop_requested_; }
   [[nodiscard]] std::optional<pid_t> pid(const std::string& name) const;
 

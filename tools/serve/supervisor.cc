@@ -104,6 +104,7 @@ Status Supervisor::start() {
       [this] { return backlog_->workers_recovering() == 0; }, "reading stored profiles back");
   if (!recovered.ok()) return recovered;
   if (Status started = start_listeners(); !started.ok()) return started;
+  served_ = true;
   set_state(SegmentState::kServing);
   if (Status stored = store_catalog(config_.durability.directory + "/catalog", plan_.catalog);
       !stored.ok()) {
@@ -218,7 +219,7 @@ Status Supervisor::drain_leftover() {
         [&] { return backlog->workers_recovering() == 0 && backlog->unconsumed_bytes() == 0; },
         "draining what was accepted");
   }
-  const bool flushed = stop_writers(backlog.value());
+  const bool flushed = stop_writers(*old, backlog.value());
   if (elsewhere) crew_.stop("old-redis", SIGTERM, kRedisStopMs);
   if (!drained.ok()) return drained;
   if (!flushed) {
@@ -267,6 +268,22 @@ Status Supervisor::make_segment() {
   return report_.write(segment_->path("report"));
 }
 
+/// A child that has written its own pid into its file is past everything that can fail at a start,
+/// and understands SIGTERM.
+bool Supervisor::runs(const Segment& segment, const std::string& name) const {
+  const std::optional<pid_t> pid = crew_.pid(name);
+  const auto view = ProcessView::read(segment.path("process-" + name));
+  return pid && view.ok() && view->pid == *pid;
+}
+
+bool Supervisor::writers_run(const Segment& segment) const {
+  bool all = runs(segment, "keeper");
+  for (std::uint32_t worker = 0; all && worker < segment.superblock().worker_count; ++worker) {
+    all = runs(segment, kWorkerPrefix + std::to_string(worker));
+  }
+  return all;
+}
+
 Status Supervisor::start_listeners() {
   if (!http_.empty() || !streams_.empty()) {
     ChildCommand ingest = command("deja-ingest", {"--segment", segment_directory_});
@@ -288,16 +305,10 @@ Status Supervisor::start_listeners() {
     console.inherited = {descriptor};
     if (Status started = crew_.start("console", std::move(console)); !started.ok()) return started;
   }
-  // Once a child has written its own pid into its file, it is past everything that can fail.
-  const auto runs = [this](const char* name) {
-    const std::optional<pid_t> pid = crew_.pid(name);
-    const auto view = ProcessView::read(segment_->path(std::string("process-") + name));
-    return pid && view.ok() && view->pid == *pid;
-  };
   return crew_.attend_until(
       [&] {
-        return ((http_.empty() && streams_.empty()) || runs("ingest")) &&
-               (console_.empty() || runs("console"));
+        return ((http_.empty() && streams_.empty()) || runs(*segment_, "ingest")) &&
+               (console_.empty() || runs(*segment_, "console"));
       },
       "starting ingest and console", 30'000);
 }
@@ -367,9 +378,12 @@ void Supervisor::tell_ready() {
   }
 }
 
-bool Supervisor::stop_writers(const Backlog& backlog) {
+bool Supervisor::stop_writers(const Segment& segment, const Backlog& backlog) {
   const std::int64_t deadline_ns = steady_ns() + std::int64_t{kRingsEmptyMs} * 1'000'000;
-  while (backlog.unconsumed_bytes() != 0 && steady_ns() < deadline_ns) crew_.attend(2);
+  while ((backlog.unconsumed_bytes() != 0 || !writers_run(segment)) && steady_ns() < deadline_ns &&
+         !crew_.hopeless()) {
+    crew_.attend(2);
+  }
   const std::uint64_t left = backlog.unconsumed_bytes();
   if (left != 0) say("workers left " + std::to_string(left) + " bytes of events in their rings");
   const bool workers = crew_.stop(kWorkerPrefix, SIGTERM, kWorkerStopMs);
@@ -379,9 +393,9 @@ bool Supervisor::stop_writers(const Backlog& backlog) {
 
 bool Supervisor::stop() {
   bool flushed = true;
-  set_state(SegmentState::kDraining);
+  if (served_) set_state(SegmentState::kDraining);
   crew_.stop("ingest", SIGTERM, kIngestStopMs);
-  if (backlog_ != nullptr) flushed = stop_writers(*backlog_);
+  if (backlog_ != nullptr) flushed = stop_writers(*segment_, *backlog_);
   crew_.stop("console", SIGTERM, kConsoleStopMs);
   crew_.stop(kRedisName, SIGTERM, kRedisStopMs);
   if (redis_ != nullptr) redis_->remove_files();
@@ -396,7 +410,7 @@ bool Supervisor::stop() {
     }
     return flushed;
   }
-  if (!flushed) {
+  if (!flushed && served_) {
     say("not everything could be flushed to Redis; the segment " + segment_directory_ +
         " keeps it, and the next deja serve goes on from there");
     return false;

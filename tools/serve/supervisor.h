@@ -54,7 +54,9 @@ class Supervisor {
   void tell_ready();
   /// False: something could not be flushed.
   bool stop();
-  bool stop_writers(const Backlog& backlog);
+  bool stop_writers(const Segment& segment, const Backlog& backlog);
+  [[nodiscard]] bool runs(const Segment& segment, const std::string& name) const;
+  [[nodiscard]] bool writers_run(const Segment& segment) const;
   void set_state(SegmentState state);
   void print_banner() const;
   [[nodiscard]] std::string ready_json() const;
@@ -69,6 +71,7 @@ class Supervisor {
   std::vector<ListeningSocket> http_;
   std::vector<ListeningSocket> streams_;
   std::vector<ListeningSocket> console_;
+  bool served_ = false;  ///< events may have been accepted
   std::unique_ptr<PrivateRedis> redis_;
   SegmentPlan plan_;
   StartReport report_;
