@@ -1,0 +1,83 @@
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tools/console/console_request.h"
+#include "tools/console/prometheus.h"
+
+namespace deja {
+namespace {
+
+TEST(ConsoleRequest, DecodesPercentAndRefusesABrokenEscape) {
+  EXPECT_EQ(percent_decoded("anon:x%2F1"), "anon:x/1");
+  EXPECT_EQ(percent_decoded("a+b"), "a+b");
+  EXPECT_EQ(percent_decoded("%e2%82%AC"), "\xe2\x82\xac");
+  EXPECT_FALSE(percent_decoded("%"));
+  EXPECT_FALSE(percent_decoded("%4"));
+  EXPECT_FALSE(percent_decoded("%zz"));
+}
+
+TEST(ConsoleRequest, FindsAValueByItsWholeName) {
+  EXPECT_EQ(query_value("fields=a,b&at=-2h", "at"), "-2h");
+  EXPECT_EQ(query_value("xat=1&at=2", "at"), "2");
+  EXPECT_EQ(query_value("at", "at"), "");
+  EXPECT_FALSE(query_value("fields=a", "at"));
+  EXPECT_FALSE(query_value("", "at"));
+}
+
+TEST(ConsoleRequest, SplitsFieldsAndReadsABearer) {
+  EXPECT_EQ(comma_separated("a,,b,"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(bearer_key("bearer k"), "k");
+  EXPECT_EQ(bearer_key("Basic k"), "");
+  EXPECT_EQ(bearer_key(""), "");
+}
+
+ProcessView process_with(std::uint64_t value_ns, std::uint64_t count) {
+  ProcessView process;
+  process.name = "worker-0";
+  process.counters = {{"deja_x_total{code=\"a\"}", 3, false}, {"deja_y", 4, true}};
+  ProcessView::NamedHistogram histogram;
+  histogram.name = "deja_z_seconds";
+  histogram.copy.counts.resize(kHistogramBuckets);
+  histogram.copy.counts[histogram_bucket(value_ns)] = count;
+  histogram.copy.count = count;
+  histogram.copy.sum = value_ns * count;
+  process.histograms = {histogram};
+  return process;
+}
+
+TEST(Prometheus, WritesEachFamilyOnceWithItsTypeAndProcess) {
+  const ProcessView process = process_with(1500, 2);
+  const std::string text = prometheus_text({process, process}, {});
+  EXPECT_NE(text.find("# TYPE deja_x_total counter\n"
+                      "deja_x_total{process=\"worker-0\",code=\"a\"} 3\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("# TYPE deja_y gauge\ndeja_y{process=\"worker-0\"} 4\n"), std::string::npos);
+  EXPECT_EQ(text.find("# TYPE deja_x_total"), text.rfind("# TYPE deja_x_total"));
+}
+
+TEST(Prometheus, AccumulatesBucketsUpToTheBoundThatAllOfThemLieBelow) {
+  const std::string text = prometheus_text({process_with(1500, 2)}, {});
+  EXPECT_NE(text.find("deja_z_seconds_bucket{process=\"worker-0\",le=\"1e-06\"} 0\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("deja_z_seconds_bucket{process=\"worker-0\",le=\"2e-06\"} 2\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("deja_z_seconds_bucket{process=\"worker-0\",le=\"+Inf\"} 2\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("deja_z_seconds_sum{process=\"worker-0\"} 3e-06\n"), std::string::npos);
+  EXPECT_NE(text.find("deja_z_seconds_count{process=\"worker-0\"} 2\n"), std::string::npos);
+}
+
+TEST(Prometheus, LeavesOutANameThatIsNone) {
+  ProcessView process;
+  process.name = "w\"1\n";
+  process.counters = {{"not a name", 1, false}, {"0x", 1, false}, {"", 1, false}};
+  const std::string text = prometheus_text({process}, {});
+  EXPECT_EQ(text.find("not a name"), std::string::npos);
+  EXPECT_NE(text.find("process=\"w\\\"1\\n\""), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace deja
