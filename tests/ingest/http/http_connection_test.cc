@@ -339,7 +339,7 @@ TEST(HttpConnection, RefusesWhatTwoReadersCouldReadInTwoWays) {
   };
   EchoService service;
   for (const auto& wanted : cases) {
-    for (const std::size_t piece : {0, 1, 7}) {
+    for (const std::size_t piece : {std::size_t{0}, std::size_t{1}, std::size_t{7}}) {
       HttpClient client(service);
       client.send(get("/before") + wanted.bytes + get("/after"), piece);
       const auto answers = client.answers();

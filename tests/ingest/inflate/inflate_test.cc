@@ -36,7 +36,8 @@ TEST(Inflater, GivesBackWhatWasCompressed) {
   std::mt19937_64 random(test_seed());
   for (int round = 0; round < 300; ++round) {
     std::string text(random() % 10'001, 'x');
-    for (char& c : text) c = static_cast<char>('a' + random() % (1 + round % 20));
+    for (char& c : text)
+      c = static_cast<char>('a' + random() % static_cast<unsigned>(1 + round % 20));
     std::span<const std::uint8_t> out;
     ASSERT_EQ(inflater.inflate(gzip(text), out), Inflater::Outcome::kDone);
     ASSERT_EQ(as_text(out), text);
