@@ -133,10 +133,16 @@ Result<FeatureSet> FeatureSet::compile(schema::Catalog::Reader catalog) {
     }
     set.specs_.push_back(spec);
     set.names_.push_back(name);
+    std::uint64_t kinds_before = 0;
     for (std::uint32_t source = 0; source < declared.getSources().size(); ++source) {
       Result<Feed> feed = compile_feed(catalog, feature, source);
       if (!feed) return feed.error();
-      set.feeds_of_kind_[declared.getSources()[source].getEvent()].push_back(std::move(*feed));
+      const std::uint16_t kind = declared.getSources()[source].getEvent();
+      if (spec.type == FeatureType::kSession) {
+        feed->kinds_before = kinds_before;
+        kinds_before |= std::uint64_t{1} << kind;
+      }
+      set.feeds_of_kind_[kind].push_back(std::move(*feed));
     }
   }
   return set;
@@ -174,6 +180,7 @@ unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
     const auto kind = static_cast<std::uint32_t>(std::countr_zero(kinds));
     if (kind >= feeds_of_kind_.size()) break;
     for (const Feed& feed : feeds_of_kind_[kind]) {
+      if ((event.kinds & feed.kinds_before) != 0) continue;
       if (late_for(feed, event, frame)) ++late;
     }
   }

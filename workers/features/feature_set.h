@@ -35,7 +35,8 @@ class FeatureSet {
   /// What an Event for this catalog is made with (workers/event.h).
   [[nodiscard]] const std::vector<std::uint16_t>& root_of_slot() const { return root_of_slot_; }
 
-  /// Applies the event to every feature that one of its kinds feeds, once for each such kind.
+  /// Applies the event to every feature that one of its kinds feeds, once for each such kind; to a
+  /// session once in all.
   /// Returns how often it was late for one (of an array of values, it is late if any is). The
   /// event's values must have been made with root_of_slot(). No allocation.
   [[nodiscard]] unsigned apply(const Event& event, std::uint8_t* frame) const;
@@ -49,6 +50,9 @@ class FeatureSet {
   struct Feed {
     std::uint32_t feature = 0;
     double weight = 1;
+    /// Kinds whose feed of the same session comes first: an event of several kinds is one event of
+    /// a session.
+    std::uint64_t kinds_before = 0;
     std::optional<Expression> of;
     std::optional<Expression> where;
   };

@@ -96,6 +96,15 @@ TEST(FeatureSet, AnEventOfTwoKindsFeedsAFeatureOfBothOnceForEach) {
   EXPECT_EQ(shop.json(0), R"([["p1",5],["p2",4]])");
 }
 
+TEST(FeatureSet, AnEventOfTwoKindsIsOneEventOfASession) {
+  Shop shop({feature(FeatureType::kSession, {{0, 1}, {1, 1}})});
+  for (std::int64_t time_us = 0; time_us < 50; time_us += 10) {
+    shop.begin(kView | kOrder, time_us).apply();
+  }
+  shop.begin(kOrder, 50).apply();
+  EXPECT_NE(shop.json(0).find("\"events\":6,"), std::string::npos) << shop.json(0);
+}
+
 TEST(FeatureSet, NamesMeanTheFieldsOfEachEvent) {
   Shop shop({feature(FeatureType::kSum, {{0, 1}, {1, 1}}, "price")});
   shop.begin(kView, 1).with(2, 10).apply();
