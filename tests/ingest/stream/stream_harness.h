@@ -27,10 +27,10 @@ using Bytes = std::vector<std::uint8_t>;
   fill(message.initRoot<stream_schema::StreamMessage>());
   const auto words = capnp::messageToFlatArray(message);
   const auto body = words.asBytes();
-  Bytes frame(kFrameHeaderBytes);
+  Bytes frame(kFrameHeaderBytes + body.size());
   const auto length = static_cast<std::uint32_t>(body.size());
   std::memcpy(frame.data(), &length, 4);
-  frame.insert(frame.end(), body.begin(), body.end());
+  std::memcpy(frame.data() + kFrameHeaderBytes, body.begin(), body.size());
   return frame;
 }
 
