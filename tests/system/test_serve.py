@@ -15,13 +15,13 @@ import urllib.request
 
 import pytest
 
-from appliance import BIN, ROOT, Appliance, run
+from appliance import BIN, ROOT, Appliance, data_file, run
 
 CONFIG = """
 [appliance]
 name = "served"
 directory = "@DIRECTORY@"
-profiles = 1000
+profiles = 5000
 shards = 4
 huge_pages = "off"
 
@@ -414,3 +414,21 @@ def test_a_paced_replay_takes_its_time_and_shifts_to_now(tmp_path):
                   "--probes", "0")
         assert time.monotonic() - begin >= 29 / 30
         assert shop.profile("u")["features"]["views"] == 30
+
+
+@pytest.mark.parametrize("file, map_name, rows, sent", [
+    ("otto_sample.jsonl", "otto", 862, 862),
+    ("sessions_test.tsv.xz", "sessions", 1233, 1233),
+    ("online_retail.csv.xz", "online_retail", 20_000, None),
+])
+def test_the_sample_maps_fit_their_files(file, map_name, rows, sent):
+    data = data_file(file)
+    if data is None:
+        pytest.skip(f"{file} is not there; set DEJA_DATA to the folder of the real data")
+    with served() as shop:
+        done = shop.deja("replay", data, "--map", ROOT / f"tools/sample/{map_name}.map.toml", "--json",
+                         "--limit", "20000", "--probes", "0")
+        summary = json.loads(done.stdout)
+        assert summary["rows"] == rows
+        assert summary["unreadable"] == summary["bad_time"] == summary["no_rule"] == 0
+        assert summary["acked"] == summary["sent"] == (sent or rows - summary["skipped"])

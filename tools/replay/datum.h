@@ -8,9 +8,11 @@
 
 namespace deja {
 
+struct DatumMember;
+
 struct Datum {
   enum class Kind { kAbsent, kNull, kBool, kNumber, kText, kObject, kArray };
-  using Members = std::vector<std::pair<std::string, Datum>>;
+  using Members = std::vector<DatumMember>;
 
   Kind kind = Kind::kAbsent;
   bool truth = false;
@@ -19,25 +21,34 @@ struct Datum {
   Members members;              ///< kObject, in the map's order
   std::vector<Datum> elements;  ///< kArray
 
-  [[nodiscard]] static Datum of(bool value) {
-    Datum datum;
-    datum.kind = Kind::kBool;
-    datum.truth = value;
-    return datum;
-  }
-  [[nodiscard]] static Datum of(double value) {
-    Datum datum;
-    datum.kind = Kind::kNumber;
-    datum.number = value;
-    return datum;
-  }
-  [[nodiscard]] static Datum of(std::string value) {
-    Datum datum;
-    datum.kind = Kind::kText;
-    datum.text = std::move(value);
-    return datum;
-  }
+  [[nodiscard]] static Datum of(bool value);
+  [[nodiscard]] static Datum of(double value);
+  [[nodiscard]] static Datum of(std::string value);
   [[nodiscard]] bool absent() const { return kind == Kind::kAbsent; }
 };
+
+struct DatumMember {
+  std::string name;
+  Datum value;
+};
+
+inline Datum Datum::of(bool value) {
+  Datum datum;
+  datum.kind = Kind::kBool;
+  datum.truth = value;
+  return datum;
+}
+inline Datum Datum::of(double value) {
+  Datum datum;
+  datum.kind = Kind::kNumber;
+  datum.number = value;
+  return datum;
+}
+inline Datum Datum::of(std::string value) {
+  Datum datum;
+  datum.kind = Kind::kText;
+  datum.text = std::move(value);
+  return datum;
+}
 
 }  // namespace deja

@@ -162,7 +162,7 @@ class Parser {
   ValueTemplate::Members members(const TomlValue& table) {
     ValueTemplate::Members members;
     for (const TomlEntry& entry : table.entries) {
-      members.emplace_back(entry.key, value_template(entry.value));
+      members.push_back({entry.key, value_template(entry.value)});
     }
     return members;
   }

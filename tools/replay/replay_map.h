@@ -30,11 +30,17 @@ struct TextTemplate {
   [[nodiscard]] bool empty() const { return parts.empty(); }
 };
 
+struct ValueMember;
+
 /// A value of properties, traits or context.
 struct ValueTemplate {
-  using Members = std::vector<std::pair<std::string, ValueTemplate>>;
+  using Members = std::vector<ValueMember>;
   using Elements = std::vector<ValueTemplate>;
   std::variant<Datum, ColumnUse, Expression, Members, Elements> what;
+};
+struct ValueMember {
+  std::string name;
+  ValueTemplate value;
 };
 
 struct ReplayMap {

@@ -79,7 +79,7 @@ Datum build_object(const ValueTemplate::Members& members, const Row& row) {
   object.kind = Datum::Kind::kObject;
   for (const auto& [name, member] : members) {
     Datum datum = build(member, row);
-    if (!datum.absent()) object.members.emplace_back(name, std::move(datum));
+    if (!datum.absent()) object.members.push_back({name, std::move(datum)});
   }
   return object;
 }
