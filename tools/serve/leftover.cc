@@ -41,7 +41,7 @@ bool still_runs(const std::string& path) {
 }  // namespace
 
 void wait_for_old_writers(const Segment& segment) {
-  std::vector<std::string> names = {"process-ingest", "process-keeper"};
+  std::vector<std::string> names = {"process-ingest", "process-console", "process-keeper"};
   for (std::uint32_t worker = 0; worker < segment.superblock().worker_count; ++worker) {
     names.push_back("process-worker-" + std::to_string(worker));
   }

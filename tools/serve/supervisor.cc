@@ -92,7 +92,7 @@ int Supervisor::run() {
 }
 
 Status Supervisor::start() {
-  const auto steps = {&Supervisor::take_places, &Supervisor::listen, &Supervisor::drain_leftover,
+  const auto steps = {&Supervisor::take_places, &Supervisor::drain_leftover, &Supervisor::listen,
                       &Supervisor::make_segment};
   for (const auto step : steps) {
     if (Status done = (this->*step)(); !done.ok()) return done;

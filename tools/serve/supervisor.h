@@ -1,9 +1,10 @@
 // `deja serve`: one appliance from its config to its end.
 //
-// Start: check the config │ take the locks │ listen │ private Redis │ drain what a killed
-// supervisor left │ create the segment │ keeper and workers, until everything stored is read back │
-// ingest and console │ serving. Stop: draining │ ingest │ rings empty │ workers │ keeper (drains
-// its logs, flushes) │ console │ Redis │ stopped, files removed.
+// Start: check the config │ take the locks │ private Redis │ drain what a killed supervisor left
+// (its children may still listen until then) │ listen │ create the segment │ keeper and workers,
+// until everything stored is read back │ ingest and console │ serving. Stop: draining │ ingest │
+// rings empty │ workers │ keeper (drains its logs, flushes) │ console │ Redis │ stopped, files
+// removed.
 //
 // A supervisor that is killed takes its children with it (PDEATHSIG) and leaves the segment as it
 // was. The next one finds it (not stopped, its lock free), starts keeper and workers on it alone,
