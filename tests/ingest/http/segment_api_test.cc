@@ -19,8 +19,8 @@ namespace {
 constexpr std::int64_t kNow = HttpClient::kNowUs;
 constexpr std::int64_t kWaitUs = 50'000;
 
-TestAppliance::Options shop(std::uint64_t ring_bytes = 1U << 20U) {
-  TestAppliance::Options options;
+SinkAppliance::Options shop(std::uint64_t ring_bytes = 1U << 20U) {
+  SinkAppliance::Options options;
   options.events = {{"view", schema::Call::TRACK, "Product Viewed", {0, 1}},
                     {"visit", schema::Call::PAGE, "*", {2}}};
   options.paths = {"properties.price", "properties.products[].price", "context.page.path"};
@@ -76,7 +76,7 @@ class SegmentApiTest : public testing::Test {
     return R"({"type":"track","event":"Product Viewed","userId":")" + user + "\"" + more + "}";
   }
 
-  TestAppliance appliance_;
+  SinkAppliance appliance_;
   PathTrie paths_;
   std::unique_ptr<SegmentApi> api_;
   std::unique_ptr<HttpClient> client_;

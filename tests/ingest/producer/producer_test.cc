@@ -20,7 +20,7 @@ namespace {
 
 class Pump {
  public:
-  explicit Pump(const TestAppliance::Options& options = StreamHarness::shop()) : harness(options) {
+  explicit Pump(const SinkAppliance::Options& options = StreamHarness::shop()) : harness(options) {
     path_ = harness.appliance.segment().stable_path("stream.sock");
     listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     sockaddr_un address{};
@@ -158,7 +158,7 @@ TEST(Producer, AfterALostConnectionTheUnackedIsSentAgainUnderTheSameIds) {
   EXPECT_GT(producer->stats().connections, 2U);
   EXPECT_GT(producer->stats().sent_again, 0U);
   std::map<std::uint64_t, int> ids;
-  for (const TestRecord& stored : pump.harness.records) {
+  for (const SinkRecord& stored : pump.harness.records) {
     const kj::ArrayPtr<const capnp::word> segments[] = {stored.segment()};
     capnp::SegmentArrayMessageReader message(segments);
     ++ids[message.getRoot<schema::EventRecord>().getIdLow()];

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kNow = 1'700'000'000'000'000;
 
-std::vector<TestEvent> shop_events() {
+std::vector<SinkEvent> shop_events() {
   using schema::Call;
   return {{"view", Call::TRACK, "Product Viewed", {0, 1}},
           {"view_too", Call::TRACK, "Product Viewed", {2}},
@@ -31,8 +31,8 @@ std::vector<TestEvent> shop_events() {
           {"firm", Call::GROUP, "acme", {}}};
 }
 
-TestAppliance::Options shop() {
-  TestAppliance::Options options;
+SinkAppliance::Options shop() {
+  SinkAppliance::Options options;
   options.events = shop_events();
   options.paths = {"properties.product_id",       "properties.price",  "properties.category",
                    "properties.products[].price", "context.page.path", "traits.plan"};
@@ -40,15 +40,15 @@ TestAppliance::Options shop() {
 }
 
 // The same without the event that takes every track.
-TestAppliance::Options strict_shop() {
-  TestAppliance::Options options = shop();
+SinkAppliance::Options strict_shop() {
+  SinkAppliance::Options options = shop();
   options.events.erase(options.events.begin() + 3);
   return options;
 }
 
 class EventSinkTest : public testing::Test {
  protected:
-  explicit EventSinkTest(const TestAppliance::Options& options = shop()) : appliance_(options) {}
+  explicit EventSinkTest(const SinkAppliance::Options& options = shop()) : appliance_(options) {}
 
   Extraction& event(CallType call, std::string_view name, std::string_view user = "u1") {
     extraction_->clear();
@@ -59,18 +59,18 @@ class EventSinkTest : public testing::Test {
   }
   SinkOutcome submit() { return appliance_.sink().submit(*extraction_, kNow, refusal_, placed_); }
   // Submits the event and gives back its only record.
-  TestRecord record() {
+  SinkRecord record() {
     EXPECT_EQ(submit(), SinkOutcome::kCommitted);
     appliance_.sink().publish();
     auto records = appliance_.records();
     EXPECT_EQ(records.size(), 1U);
-    return records.empty() ? TestRecord{} : std::move(records[0]);
+    return records.empty() ? SinkRecord{} : std::move(records[0]);
   }
   [[nodiscard]] std::uint64_t total(const std::string& name) const {
     return appliance_.counter("deja_" + name + "_total{thread=\"0\"}");
   }
 
-  TestAppliance appliance_;
+  SinkAppliance appliance_;
   std::unique_ptr<Extraction> extraction_ = std::make_unique<Extraction>();
   Refusal refusal_;
   Placed placed_;
@@ -90,7 +90,7 @@ class StrictSinkTest : public EventSinkTest {
 TEST_F(EventSinkTest, EveryEntryThatMatchesSetsItsBit) {
   const auto kinds_of = [this](CallType call, std::string_view name) {
     event(call, name);
-    const TestRecord stored = record();
+    const SinkRecord stored = record();
     READ_RECORD(record, stored);
     return record.getKinds();
   };
@@ -114,7 +114,7 @@ TEST_F(EventSinkTest, TheRecordHoldsWhatTheEventSaid) {
   ASSERT_TRUE(given.capture(1, 0, Value::of(9.5)));
   ASSERT_TRUE(given.capture(3, 2, Value::of(7.0)));  // no field of the matched kinds: left out
   ASSERT_TRUE(given.capture(2, 0, Value{ValueKind::kNull, 0, nullptr, 0}));
-  const TestRecord stored = record();
+  const SinkRecord stored = record();
   READ_RECORD(record, stored);
   EXPECT_EQ(stored.end_position, placed_.end_position);
   EXPECT_EQ(record.getReceivedUs(), kNow);
@@ -133,7 +133,7 @@ TEST_F(EventSinkTest, TheRecordHoldsWhatTheEventSaid) {
 
 TEST_F(EventSinkTest, WithoutAUserTheAnonymousIdIsTheKeyInANamespaceOfItsOwn) {
   event(CallType::kPage, "", "").anonymous_id = "a-1";
-  const TestRecord stored = record();
+  const SinkRecord stored = record();
   READ_RECORD(record, stored);
   EXPECT_EQ(record.getKeyNamespace(), 1);
   EXPECT_EQ(record.getKey().asChars(), kj::StringPtr("a-1"));
@@ -190,7 +190,7 @@ TEST_F(EventSinkTest, ACodecsRefusalIsCountedByItsCode) {
 TEST_F(EventSinkTest, AFutureEventHappensNowAndIsCounted) {
   event(CallType::kIdentify, "").has_timestamp = true;
   extraction_->timestamp_us = kNow + 300'000'001;
-  const TestRecord stored = record();
+  const SinkRecord stored = record();
   READ_RECORD(record, stored);
   EXPECT_EQ(record.getTimeUs(), kNow);
   EXPECT_EQ(total("future_events"), 1U);
@@ -296,9 +296,9 @@ TEST_F(EventSinkTest, TheTokenNamesRingAndPositions) {
 }
 
 TEST(EventSink, AFullRingRefusesWithoutCountingTheEvent) {
-  TestAppliance::Options options = shop();
+  SinkAppliance::Options options = shop();
   options.ring_bytes = 4096;
-  TestAppliance appliance(options);
+  SinkAppliance appliance(options);
   auto event = std::make_unique<Extraction>();
   event->call = CallType::kIdentify;
   event->user_id = "u1";
@@ -321,9 +321,9 @@ TEST(EventSink, AFullRingRefusesWithoutCountingTheEvent) {
 }
 
 TEST(EventSink, EachShardsEventsGoToItsOwner) {
-  TestAppliance::Options options = shop();
+  SinkAppliance::Options options = shop();
   options.worker_count = 3;
-  TestAppliance appliance(options);
+  SinkAppliance appliance(options);
   auto event = std::make_unique<Extraction>();
   std::mt19937_64 random(test_seed());
   Refusal refusal;
@@ -340,7 +340,7 @@ TEST(EventSink, EachShardsEventsGoToItsOwner) {
   appliance.sink().publish();
   std::map<std::string, std::uint32_t> met;
   for (std::uint32_t worker = 0; worker < 3; ++worker) {
-    for (const TestRecord& stored : appliance.records(worker)) {
+    for (const SinkRecord& stored : appliance.records(worker)) {
       READ_RECORD(record, stored);
       const auto key = record.getKey().asChars();
       ++met[std::string(key.begin(), key.size())];

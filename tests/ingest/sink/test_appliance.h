@@ -25,7 +25,7 @@
 
 namespace deja {
 
-struct TestEvent {
+struct SinkEvent {
   std::string name;
   schema::Call call = schema::Call::TRACK;
   std::string match;
@@ -33,7 +33,7 @@ struct TestEvent {
 };
 
 /// A catalog of these events and paths, as a flat message.
-[[nodiscard]] inline std::vector<std::uint8_t> test_catalog(const std::vector<TestEvent>& events,
+[[nodiscard]] inline std::vector<std::uint8_t> test_catalog(const std::vector<SinkEvent>& events,
                                                             const std::vector<std::string>& paths) {
   capnp::MallocMessageBuilder message;
   auto catalog = message.initRoot<schema::Catalog>();
@@ -62,7 +62,7 @@ struct TestEvent {
 }
 
 /// A record as a worker meets it.
-struct TestRecord {
+struct SinkRecord {
   std::vector<std::uint64_t> words;
   std::uint64_t end_position = 0;
   [[nodiscard]] kj::ArrayPtr<const capnp::word> segment() const {
@@ -70,10 +70,10 @@ struct TestRecord {
   }
 };
 
-class TestAppliance {
+class SinkAppliance {
  public:
   struct Options {
-    std::vector<TestEvent> events;
+    std::vector<SinkEvent> events;
     std::vector<std::string> paths;
     std::uint32_t worker_count = 1;
     std::uint64_t ring_bytes = 1U << 20U;
@@ -83,7 +83,7 @@ class TestAppliance {
     bool durable = false;
   };
 
-  explicit TestAppliance(const Options& options) : worker_count_(options.worker_count) {
+  explicit SinkAppliance(const Options& options) : worker_count_(options.worker_count) {
     char path[] = "/tmp/deja-ingest-XXXXXX";
     CHECK(mkdtemp(path) != nullptr);
     directory_ = path;
@@ -110,12 +110,12 @@ class TestAppliance {
     }
     reopen_sink();
   }
-  ~TestAppliance() {
+  ~SinkAppliance() {
     sink_.reset();
     std::filesystem::remove_all(directory_);
   }
-  TestAppliance(const TestAppliance&) = delete;
-  TestAppliance& operator=(const TestAppliance&) = delete;
+  SinkAppliance(const SinkAppliance&) = delete;
+  SinkAppliance& operator=(const SinkAppliance&) = delete;
 
   [[nodiscard]] const Segment& segment() const { return *segment_; }
   [[nodiscard]] ProcessFile& process() { return *process_; }
@@ -127,13 +127,13 @@ class TestAppliance {
   }
 
   /// All records that a worker has not taken yet; consumed at once unless `consume` is false.
-  [[nodiscard]] std::vector<TestRecord> records(std::uint32_t worker = 0, bool consume = true) {
-    std::vector<TestRecord> taken;
+  [[nodiscard]] std::vector<SinkRecord> records(std::uint32_t worker = 0, bool consume = true) {
+    std::vector<SinkRecord> taken;
     RingConsumer& consumer = *workers_[worker].consumer;
     for (;;) {
       const RingRecord record = consumer.next();
       if (record.outcome != RingRecord::Outcome::kRecord) break;
-      TestRecord copy;
+      SinkRecord copy;
       copy.words.resize(record.size_bytes / 8);
       std::memcpy(copy.words.data(), record.payload, record.size_bytes);
       copy.end_position = record.end_position;

@@ -102,7 +102,7 @@ TEST(StreamHandler, AWorkersRefusalIsARejectToTryAgain) {
   EXPECT_TRUE(answers[1].rejects[0].retry);
 }
 
-TestAppliance::Options small_ring() {
+SinkAppliance::Options small_ring() {
   auto options = StreamHarness::shop();
   options.ring_bytes = 4096;
   return options;
@@ -292,7 +292,7 @@ TEST(StreamHandler, WhoSendsWithoutEndAtAFullRingIsClosed) {
 TEST(StreamHandler, DurableAcksThatCannotBeGivenAreRefusedAtStart) {
   auto options = StreamHarness::shop();
   options.durable = true;
-  TestAppliance appliance(options);
+  SinkAppliance appliance(options);
   const PathTrie paths(appliance.segment().catalog());
   const auto factory =
       StreamFactory::make(appliance.segment(), appliance.sink(), appliance.process(), paths);

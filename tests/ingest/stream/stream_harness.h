@@ -135,8 +135,8 @@ class CollectedOutput : public ConnectionOutput {
 /// One connection to a small shop.
 class StreamHarness {
  public:
-  static TestAppliance::Options shop() {
-    TestAppliance::Options options;
+  static SinkAppliance::Options shop() {
+    SinkAppliance::Options options;
     options.events = {{"view", schema::Call::TRACK, "Product Viewed", {0, 1, 2, 3}},
                       {"$identify", schema::Call::IDENTIFY, "", {4}}};
     options.paths = {"properties.product_id", "properties.price", "properties.products[].price",
@@ -144,7 +144,7 @@ class StreamHarness {
     return options;
   }
 
-  explicit StreamHarness(const TestAppliance::Options& options = shop())
+  explicit StreamHarness(const SinkAppliance::Options& options = shop())
       : appliance(options), paths(appliance.segment().catalog()) {
     factory = std::move(
         *StreamFactory::make(appliance.segment(), appliance.sink(), appliance.process(), paths));
@@ -181,12 +181,12 @@ class StreamHarness {
                                            total("events_alias") + appliance.rejected_sum();
   }
 
-  TestAppliance appliance;
+  SinkAppliance appliance;
   PathTrie paths;
   std::unique_ptr<StreamFactory> factory;
   std::unique_ptr<ConnectionHandler> handler;
   std::unique_ptr<CollectedOutput> output;
-  std::vector<TestRecord> records;
+  std::vector<SinkRecord> records;
   Next last = Next::kReceive;
   std::int64_t now_us = 1'700'000'000'000'000;
 };

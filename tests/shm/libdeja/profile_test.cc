@@ -129,7 +129,7 @@ TEST(LibdejaProfile, FeaturesAreFoundByName) {
   const SegmentByHand segment;
   Opened opened(segment);
   for (std::uint32_t at = 0; at < segment.features().size(); ++at) {
-    const NamedFeature& feature = segment.features()[at];
+    const HandFeature& feature = segment.features()[at];
     deja_feature found = 99;
     ASSERT_EQ(deja_feature_find(opened.get(), feature.name.c_str(), &found), DEJA_OK);
     EXPECT_EQ(found, at);

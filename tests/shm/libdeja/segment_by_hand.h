@@ -29,7 +29,7 @@
 
 namespace deja::libdeja_test {
 
-struct NamedFeature {
+struct HandFeature {
   std::string name;
   FeatureSpec spec;
 };
@@ -48,8 +48,8 @@ inline FeatureSpec spec_of(FeatureType type, std::int64_t window_us = 0) {
 }
 
 /// Features of every type, with and without a window where the type can have one.
-inline std::vector<NamedFeature> all_features() {
-  std::vector<NamedFeature> features;
+inline std::vector<HandFeature> all_features() {
+  std::vector<HandFeature> features;
   const std::map<std::string, FeatureType> types = {
       {"count", FeatureType::kCount},     {"sum", FeatureType::kSum},
       {"min", FeatureType::kMin},         {"max", FeatureType::kMax},
@@ -66,9 +66,9 @@ inline std::vector<NamedFeature> all_features() {
 }
 
 /// Gives the features their places in the frame; its size.
-inline std::uint32_t lay_out(std::vector<NamedFeature>& features) {
+inline std::uint32_t lay_out(std::vector<HandFeature>& features) {
   std::uint32_t frame_bytes = 0;
-  for (NamedFeature& feature : features) {
+  for (HandFeature& feature : features) {
     feature.spec.offset = frame_bytes;
     feature.spec.bytes = column_bytes(feature.spec);
     frame_bytes += feature.spec.bytes;
@@ -76,7 +76,7 @@ inline std::uint32_t lay_out(std::vector<NamedFeature>& features) {
   return frame_bytes;
 }
 
-inline std::vector<std::uint8_t> catalog_message(const std::vector<NamedFeature>& features) {
+inline std::vector<std::uint8_t> catalog_message(const std::vector<HandFeature>& features) {
   capnp::MallocMessageBuilder builder(1U << 16U);
   auto catalog = builder.initRoot<schema::Catalog>();
   catalog.setAppliance("hand");
@@ -105,7 +105,7 @@ inline std::vector<std::uint8_t> catalog_message(const std::vector<NamedFeature>
 class SegmentByHand {
  public:
   struct Options {
-    std::vector<NamedFeature> features = all_features();
+    std::vector<HandFeature> features = all_features();
     std::uint64_t profiles_max = 200;
     std::uint32_t shard_count = 8;
     std::uint32_t worker_count = 3;
@@ -143,7 +143,7 @@ class SegmentByHand {
     return *reinterpret_cast<SuperblockLayout*>(file("superblock"));
   }
   [[nodiscard]] const TableGeometry& geometry() const { return geometry_; }
-  [[nodiscard]] const std::vector<NamedFeature>& features() const { return options_.features; }
+  [[nodiscard]] const std::vector<HandFeature>& features() const { return options_.features; }
 
   void consume(std::uint32_t worker, std::uint32_t ring, std::uint64_t position) {
     auto* consumed = reinterpret_cast<ConsumedLayout*>(file("consumed-" + std::to_string(worker)));

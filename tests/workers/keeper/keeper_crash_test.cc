@@ -25,7 +25,7 @@ TEST(KeeperProcess, DISABLED_IsTheKeeperProcess) {
 }
 
 /// Starts this very program again as a keeper: a process with crash points of its own.
-pid_t start_keeper_process(const TestAppliance& appliance, const char* crash_point) {
+pid_t start_keeper_process(const KeeperAppliance& appliance, const char* crash_point) {
   const pid_t child = fork();
   if (child != 0) return child;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -50,7 +50,7 @@ class KeeperCrash : public testing::Test {
     plan.redis_url = redis_.url();
     return plan;
   }
-  std::string field(const TestAppliance& appliance, const std::string& user, const char* name) {
+  std::string field(const KeeperAppliance& appliance, const std::string& user, const char* name) {
     return redis_.cli("hget " + appliance.redis_key(user) + " " + name);
   }
   RedisServer redis_;
@@ -61,7 +61,7 @@ class KeeperCrashPoint : public KeeperCrash, public testing::WithParamInterface<
 TEST_P(KeeperCrashPoint, LosesNothingThere) {
   SKIP_WITHOUT_REDIS();
   ASSERT_TRUE(redis_.start());
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   const pid_t child = start_keeper_process(appliance, GetParam());
   ASSERT_TRUE(appliance.recover());
   const std::uint32_t shard = appliance.shard_of_user("ada");
@@ -87,7 +87,7 @@ TEST_F(KeeperCrash, LosesNothingWhenKilledAgainAndAgain) {
   SKIP_WITHOUT_REDIS();
   ASSERT_TRUE(redis_.start());
   std::mt19937_64 random(test_seed());
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   std::map<std::string, int> views;
   for (int life = 0; life < 8; ++life) {
     const pid_t child = start_keeper_process(appliance, nullptr);

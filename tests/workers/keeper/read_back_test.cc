@@ -17,7 +17,7 @@ class ReadBackTest : public testing::Test {
   /// Lets an appliance write `count` users and end; what they were.
   std::map<std::string, TestProfile> live_once(int count) {
     std::map<std::string, TestProfile> profiles;
-    TestAppliance appliance(plan());
+    KeeperAppliance appliance(plan());
     appliance.start_keeper();
     EXPECT_TRUE(appliance.recover());
     for (int at = 0; at < count; ++at) {
@@ -45,7 +45,7 @@ TEST_F(ReadBackTest, GivesEveryProfileBackByteForByteAndGoesOnFromThere) {
   ASSERT_TRUE(redis_.start());
   TestPlan other = plan();
   other.worker_count = 1;  // workers may be as many as they like
-  TestAppliance appliance(other);
+  KeeperAppliance appliance(other);
   appliance.start_keeper();
   ASSERT_TRUE(appliance.recover());
   for (const auto& [user, profile] : profiles) {
@@ -67,10 +67,10 @@ TEST_F(ReadBackTest, GivesEveryProfileBackByteForByteAndGoesOnFromThere) {
 TEST_F(ReadBackTest, GoesOnAboveTheWatermarkWhereNoProfileHasItsSequence) {
   START_REDIS();
   live_once(1);
-  TestAppliance before(plan());
+  KeeperAppliance before(plan());
   const std::string shard = std::to_string(before.shard_of_user("u0"));
   redis_.cli("hset 'deja:{" + shard + "}:watermark' sequence 70");
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   appliance.start_keeper();
   ASSERT_TRUE(appliance.recover());
   EXPECT_EQ(appliance.view("u0"), 71U);
@@ -79,7 +79,7 @@ TEST_F(ReadBackTest, GoesOnAboveTheWatermarkWhereNoProfileHasItsSequence) {
 TEST_F(ReadBackTest, GoesOnAboveTheProfilesWhereTheWatermarkIsGone) {
   START_REDIS();
   const auto profiles = live_once(1);
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   redis_.cli("del 'deja:{" + std::to_string(appliance.shard_of_user("u0")) + "}:watermark'");
   appliance.start_keeper();
   ASSERT_TRUE(appliance.recover());
@@ -94,7 +94,7 @@ TEST_F(ReadBackTest, CarriesUnchangedFeaturesOverToAChangedCatalog) {
                       {"renamed", schema::FeatureType::LAST, 2},
                       {"views", schema::FeatureType::COUNT, 1}};
   {
-    TestAppliance appliance(changed);
+    KeeperAppliance appliance(changed);
     appliance.start_keeper();
     ASSERT_TRUE(appliance.recover());
     EXPECT_EQ(appliance.counter("deja_profiles_translated_total"), 20U);
@@ -113,7 +113,7 @@ TEST_F(ReadBackTest, CarriesUnchangedFeaturesOverToAChangedCatalog) {
     EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u2") + " plan"), "");
   }
   // And back: some images are of the first catalog, one of the second.
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   appliance.start_keeper();
   ASSERT_TRUE(appliance.recover());
   EXPECT_EQ(appliance.counter("deja_profiles_restored_total"), 20U);
@@ -124,7 +124,7 @@ TEST_F(ReadBackTest, CarriesUnchangedFeaturesOverToAChangedCatalog) {
 TEST_F(ReadBackTest, SkipsCountsAndNamesWhatWasTamperedWith) {
   START_REDIS();
   const auto profiles = live_once(12);
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   const auto key = [&](int user) { return appliance.redis_key("u" + std::to_string(user)); };
   const std::string edit =
       "eval \"local i = redis.call('HGET', KEYS[1], 'image'); redis.call('HSET', KEYS[1], "
@@ -174,7 +174,7 @@ TEST_F(ReadBackTest, RefusesImagesWhoseCatalogIsGoneOrTamperedWith) {
   changed.features.pop_back();
   const std::string catalog = redis_.cli("--scan --pattern 'deja:catalog:*'");
   {
-    TestAppliance appliance(changed);  // puts its own catalog beside
+    KeeperAppliance appliance(changed);  // puts its own catalog beside
     appliance.start_keeper();
     ASSERT_TRUE(appliance.recover());
   }
@@ -184,7 +184,7 @@ TEST_F(ReadBackTest, RefusesImagesWhoseCatalogIsGoneOrTamperedWith) {
             other,
         "set " + catalog + " garbage", "del " + catalog}) {
     redis_.cli(edit);
-    TestAppliance appliance(changed);
+    KeeperAppliance appliance(changed);
     appliance.start_keeper();
     ASSERT_TRUE(appliance.recover());
     EXPECT_EQ(appliance.counter("deja_profiles_refused_total{reason=\"unknown_catalog\"}"), 3U);
@@ -197,7 +197,7 @@ TEST_F(ReadBackTest, RefusesTheDatabaseOfAnotherAppliance) {
   live_once(1);
   TestPlan other = plan();
   other.appliance = "garage";
-  TestAppliance appliance(other);
+  KeeperAppliance appliance(other);
   appliance.start_keeper();
   const std::string said = appliance.wait_for_keeper();
   EXPECT_NE(said.find("holds the profiles of the appliance 'shop', not of 'garage'"),
@@ -210,7 +210,7 @@ TEST_F(ReadBackTest, RefusesAnotherCountOfShards) {
   live_once(1);
   TestPlan other = plan();
   other.shard_count = 8;
-  TestAppliance appliance(other);
+  KeeperAppliance appliance(other);
   appliance.start_keeper();
   EXPECT_NE(appliance.wait_for_keeper().find("profiles in 4 shards, and this appliance has 8"),
             std::string::npos);
@@ -218,14 +218,14 @@ TEST_F(ReadBackTest, RefusesAnotherCountOfShards) {
 
 TEST_F(ReadBackTest, RefusesARedisThatMayEvict) {
   START_REDIS({"--maxmemory-policy", "allkeys-lru"});
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   appliance.start_keeper();
   EXPECT_NE(appliance.wait_for_keeper().find("maxmemory-policy allkeys-lru"), std::string::npos);
 }
 
 TEST_F(ReadBackTest, GoesOnWhereRedisDoesNotTellItsPolicyAndSaysSo) {
   START_REDIS({"--rename-command", "CONFIG", ""});
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   appliance.start_keeper();
   EXPECT_TRUE(appliance.recover());
   EXPECT_TRUE(appliance.has_error("does not tell its maxmemory-policy"));
@@ -234,7 +234,7 @@ TEST_F(ReadBackTest, GoesOnWhereRedisDoesNotTellItsPolicyAndSaysSo) {
 TEST_F(ReadBackTest, EndsWithASentenceWhenRedisStaysAway) {
   TestPlan nowhere;
   nowhere.redis_url = "unix:///nowhere/redis.sock";
-  TestAppliance appliance(nowhere);
+  KeeperAppliance appliance(nowhere);
   KeeperOptions options;
   options.redis_wait_ms = 100;
   appliance.start_keeper(options);
@@ -245,7 +245,7 @@ TEST_F(ReadBackTest, EndsWithASentenceWhenRedisStaysAway) {
 
 TEST_F(ReadBackTest, StartsOnceRedisIsThere) {
   SKIP_WITHOUT_REDIS();
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   appliance.start_keeper();
   ASSERT_TRUE(eventually([&] { return appliance.counter("deja_redis_errors_total") > 0; }));
   ASSERT_TRUE(redis_.start());
@@ -254,7 +254,7 @@ TEST_F(ReadBackTest, StartsOnceRedisIsThere) {
 
 TEST_F(ReadBackTest, ANextKeeperInALivingSegmentGoesOnWhereTheLastWas) {
   START_REDIS();
-  TestAppliance appliance(plan());
+  KeeperAppliance appliance(plan());
   KeeperOptions options;
   options.drain_bound_ms = 0;
   appliance.start_keeper(options);

@@ -42,7 +42,7 @@ inline bool eventually(const std::function<bool()>& holds) {
   return false;
 }
 
-struct TestFeature {
+struct KeeperFeature {
   std::string name;
   schema::FeatureType type = schema::FeatureType::COUNT;
   std::uint64_t definition = 0;
@@ -53,9 +53,9 @@ struct TestPlan {
   std::string appliance = "shop";
   std::uint32_t shard_count = 4;
   std::uint32_t worker_count = 2;
-  std::vector<TestFeature> features = {{"views", schema::FeatureType::COUNT, 1},
-                                       {"plan", schema::FeatureType::LAST, 2},
-                                       {"image", schema::FeatureType::COUNT, 3}};
+  std::vector<KeeperFeature> features = {{"views", schema::FeatureType::COUNT, 1},
+                                         {"plan", schema::FeatureType::LAST, 2},
+                                         {"image", schema::FeatureType::COUNT, 3}};
 };
 
 /// What a profile is, for comparisons.
@@ -67,19 +67,19 @@ struct TestProfile {
   bool operator==(const TestProfile&) const = default;
 };
 
-class TestAppliance {
+class KeeperAppliance {
  public:
-  explicit TestAppliance(const TestPlan& plan) : plan_(plan) {
+  explicit KeeperAppliance(const TestPlan& plan) : plan_(plan) {
     char path[] = "/tmp/deja-keeper-XXXXXX";
     if (mkdtemp(path) != nullptr) directory_ = path;
     create();
   }
-  ~TestAppliance() {
+  ~KeeperAppliance() {
     if (keeper_thread_.joinable()) (void)stop_keeper();
     std::filesystem::remove_all(directory_);
   }
-  TestAppliance(const TestAppliance&) = delete;
-  TestAppliance& operator=(const TestAppliance&) = delete;
+  KeeperAppliance(const KeeperAppliance&) = delete;
+  KeeperAppliance& operator=(const KeeperAppliance&) = delete;
 
   [[nodiscard]] std::string segment_directory() const {
     return directory_ + "/deja-" + plan_.appliance;

@@ -11,15 +11,15 @@ namespace {
 class WriteBehindTest : public testing::Test {
  protected:
   /// An appliance over the running Redis, recovered and serving.
-  std::unique_ptr<TestAppliance> serve(const KeeperOptions& options = {}) {
+  std::unique_ptr<KeeperAppliance> serve(const KeeperOptions& options = {}) {
     TestPlan plan;
     plan.redis_url = redis_.url();
-    auto appliance = std::make_unique<TestAppliance>(plan);
+    auto appliance = std::make_unique<KeeperAppliance>(plan);
     appliance->start_keeper(options);
     EXPECT_TRUE(appliance->recover());
     return appliance;
   }
-  [[nodiscard]] std::string stored_watermark(const TestAppliance&, std::uint32_t shard) const {
+  [[nodiscard]] std::string stored_watermark(const KeeperAppliance&, std::uint32_t shard) const {
     return redis_.cli("hget 'deja:{" + std::to_string(shard) + "}:watermark' sequence");
   }
 
@@ -51,7 +51,8 @@ TEST_F(WriteBehindTest, WritesFieldsThatAPersonReadsBesideTheExactImage) {
   const Result<RedisReply> reply =
       connection->command({"HGET", key.substr(1, key.size() - 2), "image"});
   Image image;
-  ASSERT_EQ(decode_image(reply->text(), TestAppliance::user_key("ada"), image), ImageFault::kNone);
+  ASSERT_EQ(decode_image(reply->text(), KeeperAppliance::user_key("ada"), image),
+            ImageFault::kNone);
   const TestProfile profile = *appliance->read("ada");
   EXPECT_EQ(image.frame, profile.frame);
   EXPECT_EQ(image.header.sequence, profile.sequence);
@@ -275,7 +276,7 @@ TEST_F(WriteBehindTest, NamesABrokenLogRecordAndLooksAtItsShards) {
   // Not its event's size, no event, another worker's shard, no kind, another type.
   appliance->append_log(shard, 1, "1234567");
   appliance->append_log(shard, 1, std::string(64, '\xff'));
-  appliance->append_log(shard, 1, TestAppliance::event_words(user, shard + 1));
+  appliance->append_log(shard, 1, KeeperAppliance::event_words(user, shard + 1));
   appliance->append_log(shard, 1, "", static_cast<LogKind>(9));
   appliance->append_raw(worker, "short", kLogRecord);
   appliance->append_raw(worker, "12345678", 77);
