@@ -421,10 +421,12 @@ void Producer::State::pass(std::int64_t now_us, bool at_once) {
   if ((stage == Stage::kConnecting || stage == Stage::kGreeting) && now_us >= stage_deadline_us) {
     disconnect("no answer from " + options.address);
   }
+  // Reading comes first: a greeting or an ack may allow the batch that is due, and wait() takes it
+  // that nothing more could be sent.
+  if (stage == Stage::kGreeting || stage == Stage::kReady) read_some();
   bring_back_later(now_us);
   make_batches(now_us, at_once);
   if (stage == Stage::kGreeting || stage == Stage::kReady) write_some();
-  if (stage == Stage::kGreeting || stage == Stage::kReady) read_some();
 }
 
 // Sleeps until the socket has news or something is due, `until_us` at the latest.

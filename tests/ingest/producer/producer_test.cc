@@ -115,6 +115,20 @@ TEST(Producer, SendsBatchesAndCountsTheAcks) {
   EXPECT_TRUE(pump.harness.sums_agree());
 }
 
+// Else a wait that begins after the pass has nothing to wake it: what was due stays here.
+TEST(Producer, WhatAnAnswerAllowsIsSentInTheSamePass) {
+  Pump pump;
+  auto producer = std::move(*Producer::open(options_for(pump)));
+  ASSERT_EQ(producer->send(view("ada")), SendOutcome::kTaken);
+  (void)producer->flush(0);  // connects and greets
+  (void)producer->flush(0);
+  pump.turn();  // is greeted
+  ASSERT_EQ(pump.harness.records.size(), 0U);
+  (void)producer->flush(0);
+  pump.turn();
+  EXPECT_EQ(pump.harness.records.size(), 1U);
+}
+
 TEST(Producer, AnEventArrivesAsItWasGiven) {
   Pump pump;
   auto producer = std::move(*Producer::open(options_for(pump)));
