@@ -1,7 +1,7 @@
-// HyperLogLog with 128 registers of 4 bits: an estimate of how many different hashes were added,
-// standard error 1.04/√128 = 9.2 %, up to about a million. Libc alone; any thread; no allocation.
+// HyperLogLog with 256 registers of 4 bits: an estimate of how many different hashes were added,
+// standard error 1.04/√256 = 6.5 %, up to about two million. Libc alone; any thread; no allocation.
 // Estimator: the improved raw estimator of O. Ertl, "New cardinality estimation algorithms for
-// HyperLogLog sketches" (2017), algorithm 6, with p = 7 and q = 14.
+// HyperLogLog sketches" (2017), algorithm 6, with p = 8 and q = 14.
 //
 // Register r lies in byte r/2: the low half for an even r. Zero bytes: nothing was added.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace deja::columns {
 
-inline constexpr std::uint32_t kRegisterCount = 128;
+inline constexpr std::uint32_t kRegisterCount = 256;
 inline constexpr std::uint32_t kRegisterBytes = kRegisterCount / 2;
 inline constexpr std::uint32_t kRegisterMax = 15;
 
@@ -30,8 +30,8 @@ inline void raise_register(std::uint8_t* registers, std::uint32_t index, std::ui
 }
 
 inline void add_hash(std::uint8_t* registers, std::uint64_t hash) {
-  const auto index = static_cast<std::uint32_t>(hash >> 57U);
-  const auto zeros = static_cast<std::uint32_t>(std::countl_zero(hash << 7U));
+  const auto index = static_cast<std::uint32_t>(hash >> 56U);
+  const auto zeros = static_cast<std::uint32_t>(std::countl_zero(hash << 8U));
   raise_register(registers, index, zeros + 1 < kRegisterMax ? zeros + 1 : kRegisterMax);
 }
 

@@ -45,7 +45,7 @@ TEST(GoldenColumns, KeepTheirBytes) {
       {"top", windowed(FeatureType::kTop, 0), 120, 0x6bb1ebd8799d4f93},
       {"top that decays", windowed(FeatureType::kTop, 0, 250), 120, 0xeefe90dce131befa},
       {"top in a window", windowed(FeatureType::kTop, 1200), 560, 0x47f7eb79e31e5fff},
-      {"distinct", windowed(FeatureType::kDistinct, 1200), 1104, 0x87037b95ea6546e0},
+      {"distinct", windowed(FeatureType::kDistinct, 1200), 1872, 0xc270daa1470e5f6b},
       {"session", windowed(FeatureType::kSession, 0), 56, 0xb38722060fc363e7},
       {"trait", windowed(FeatureType::kTrait, 0), 24, 0xd06d143e555ec347},
   };
