@@ -139,6 +139,13 @@ struct JsonExtractor::Walk {
     }
   }
 
+  /// Refuses an object's member that has no name to call it by: the path is the object's. Else it
+  /// would be the member before.
+  bool fail_within(std::uint32_t object_depth, simdjson::error_code error) {
+    depth = object_depth;
+    return fail(error);
+  }
+
   static Known known_of(std::string_view name) {
     const auto* found = std::find(kKnownNames.begin(), kKnownNames.end(), name);
     return static_cast<Known>(found - kKnownNames.begin());
@@ -151,9 +158,9 @@ struct JsonExtractor::Walk {
     steps[step] = {};
     for (auto result : object) {
       simdjson::ondemand::field field;
-      if (const auto error = std::move(result).get(field)) return fail(error);
+      if (const auto error = std::move(result).get(field)) return fail_within(step, error);
       std::string_view name;
-      if (const auto error = field.unescaped_key().get(name)) return fail(error);
+      if (const auto error = field.unescaped_key().get(name)) return fail_within(step, error);
       steps[step].name = name;
       const PathTrie::Node child = paths.member(node, name);
       const Known which = step == 0 ? known_of(name) : Known::kOther;

@@ -256,6 +256,8 @@ TEST_F(JsonExtractorTest, NamesTheFaultAndItsPlace) {
       {event(R"("x":undefined)"), "bad_json x"},
       {event(R"("x":{"y":["\q"]})"), "bad_json x.y[0]"},
       {event(R"("x":"\u12g4")"), "bad_json x"},
+      {event(R"("x":{"fine":1,"\q":2})"), "bad_json x"},
+      {event(R"("fine":1,"\q":2)"), "bad_json "},
       {event(R"("x":"\ud800")"), "bad_json x"},
       {event("\"x\":\"a\nb\""), "bad_json "},
       {event("\"x\":\"\x01\""), "bad_json "},
