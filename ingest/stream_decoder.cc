@@ -169,9 +169,9 @@ struct StreamDecoder::Walk {
                  const Step* where) {
     if (!may_enter(members, depth, where)) return false;
     const PathTrie::Node elements = paths.elements(node);
-    if (elements != PathTrie::kNowhere && members.size() > kElementCountMax) {
-      return fail(code::kTooManyElements, "an array of declared values may have 1024 elements",
-                  where);
+    if (members.size() > kElementCountMax) {
+      const Step beyond{where, {}, kElementCountMax, true};
+      return fail(code::kTooManyElements, "an array has more than 1024 elements", &beyond);
     }
     for (std::uint32_t at = 0; at < members.size(); ++at) {
       const Step step{where, {}, at, true};

@@ -180,15 +180,18 @@ TEST_F(StreamDecoderTest, EachMistakeInAnEventHasItsCodeAndItsPath) {
   EXPECT_TRUE(decode(nested(kDepthMax - 2)));
   EXPECT_FALSE(decode(nested(kDepthMax - 1)));
   EXPECT_STREQ(refusal_.code, code::kTooDeep);
-  const auto elements = [](unsigned count) {
-    return [count](EventBuilder event) {
+  const auto elements = [](unsigned count, const char* name) {
+    return [count, name](EventBuilder event) {
       auto member = event.initProperties(1)[0];
-      member.setName("tags");
+      member.setName(name);
       member.initList(count);
     };
   };
-  EXPECT_TRUE(decode(elements(1024)));
-  expect_refused(elements(1025), code::kTooManyElements, "properties.tags");
+  EXPECT_TRUE(decode(elements(1024, "tags")));
+  expect_refused(elements(1025, "tags"), code::kTooManyElements, "properties.tags[1024]");
+  // A change of config must not change what is accepted.
+  expect_refused(elements(1025, "undeclared"), code::kTooManyElements,
+                 "properties.undeclared[1024]");
   const auto text = [](std::size_t bytes) {
     return [bytes](EventBuilder event) { event.setName(std::string(bytes, 'x')); };
   };
