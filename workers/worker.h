@@ -66,7 +66,7 @@ class Worker {
     Counter profiles, recovered_sequence, returned, return_faults;
     Histogram visible, batch_time;
   };
-  enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kBroken };
+  enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
 
   Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, FeatureSet features,
          Bell bell);

@@ -62,6 +62,12 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   record.event_bytes = copied_bytes;
   RefusalReason reason = RefusalReason::kNone;
   record.kind = decide(record, reason);
+  const bool table_full = reason == RefusalReason::kTableFull;
+  if (table_full && new_users_[record.shard_index] != 0) {
+    // With other new users on their way in, a no may be mere caution: ask again when they are in.
+    rings_[ring].seek(from.position);
+    return Take::kUndecided;
+  }
   if (reason != RefusalReason::kNone && !verdicts_[ring].has_room()) {
     counters_.verdict_full.add();
     stalled_ = true;
@@ -85,6 +91,7 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
     log_record.event_bytes = copied_bytes;
   }
   if (reason != RefusalReason::kNone) verdicts_[ring].refuse(from.end_position, reason);
+  if (table_full) shards_[record.shard_index].count_refused();
   std::memcpy(claimed, &log_record, sizeof log_record);
   log_.commit(static_cast<std::uint32_t>(sizeof log_record + log_record.event_bytes), kLogRecord);
   tally_.count(record.kind);
@@ -118,11 +125,10 @@ LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
       return LogKind::kDuplicate;
     }
   }
-  ShardWriter& shard = shards_[record.shard_index];
+  const ShardWriter& shard = shards_[record.shard_index];
   record.user_hash = keyed_hash(secret_, event_.key);
   record.new_user = !shard.contains(event_.key) && !batch_users_.contains(record.user_hash);
   if (record.new_user && !shard.can_insert(event_.key, new_users_[record.shard_index])) {
-    shard.count_refused();
     reason = RefusalReason::kTableFull;
     return LogKind::kRefused;
   }

@@ -175,6 +175,22 @@ TEST(Worker, AFullTableRefusesNewUsersAndTakesKnownOnes) {
   EXPECT_EQ(world.profile(sent.begin()->second).views, 2) << "known users go on";
 }
 
+TEST(Worker, ATableWithRoomTakesAllNewUsersOfOneBatch) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.profiles_max = 40;
+  appliance.shard_count = 2;
+  WorkerWorld world(appliance);
+  static_cast<void>(world.start_fresh());
+  for (int user = 0; user < 40; ++user) {
+    static_cast<void>(world.ingest.commit(view_of("user-" + std::to_string(user))));
+  }
+  world.ingest.publish();
+  world.run_dry();
+  EXPECT_EQ(world.counter("deja_profiles"), 40U);
+  EXPECT_EQ(world.counter(kTableFullCounter), 0U);
+  EXPECT_EQ(world.counter(kAppliedCounter), 40U);
+}
+
 TEST(Worker, ARefusedEventSentAgainIsNotADuplicate) {
   TestAppliance appliance = TestAppliance::small();
   appliance.profiles_max = 1;
