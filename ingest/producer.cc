@@ -357,7 +357,8 @@ void Producer::State::append_batch(SentBatch& batch) {
   std::vector<const ProducerEvent*> events;
   events.reserve(batch.events.size());
   for (const TakenEvent& taken : batch.events) events.push_back(&taken.event);
-  const auto frame = encoder.batch(batch.sequence, wall_us(), events);
+  const std::int64_t sent_at_us = options.correct_clock ? wall_us() : 0;  // 0: none given
+  const auto frame = encoder.batch(batch.sequence, sent_at_us, events);
   CHECK(!frame.empty());  // encoded_bytes_max() kept it below a frame's limit
   if (written == to_write.size()) {
     to_write.clear();

@@ -57,6 +57,10 @@ struct ProducerOptions {
   std::string write_key;  ///< empty where the appliance is open
   std::string client_name = "deja-producer";
   ProducerAck ack = ProducerAck::kOfServer;
+  /// Sends the time of sending with each batch, from which the appliance corrects event times for
+  /// this host's clock (to about the time that a batch is under way). Off for times to be taken as
+  /// they are: a replay, a migration.
+  bool correct_clock = true;
   std::uint32_t batch_events = 256;             ///< at most 1024
   std::uint32_t batch_bytes = 64 * 1024;        ///< a batch ends when its events are about as long
   std::int64_t linger_us = 2'000;               ///< longest that a batch waits to fill

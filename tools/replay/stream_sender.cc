@@ -45,6 +45,7 @@ class StreamSender final : public Sender {
     options.address = address;
     options.write_key = write_key;
     options.client_name = "deja replay";
+    options.correct_clock = false;  // the rows' times are what is replayed
     options.on_reject = [this](const ProducerReject& reject) { ++counts_.by_code[reject.code]; };
     auto producer = Producer::open(std::move(options));
     if (!producer.ok()) return producer.error();
