@@ -80,7 +80,7 @@ bool read_time(const KnownValue& from, Known which, bool& has, std::int64_t& tim
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
+bool is_utf8_document(std::string_view text) {
   return simdjson::validate_utf8(text.data(), text.size());
 }
 

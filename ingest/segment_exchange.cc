@@ -100,7 +100,7 @@ bool SegmentExchange::refuse_document(HttpAnswer& answer, const Refusal& refusal
 
 bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer& answer) {
   Refusal refusal;
-  if (!is_utf8(document_)) {
+  if (!is_utf8_document(document_)) {
     deja::refuse(refusal, code::kBadUtf8, "the body is not UTF-8");
     return refuse_document(answer, refusal);
   }
