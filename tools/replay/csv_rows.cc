@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ingest/utf8.h"
 #include "shm/nearest_name.h"
 
 namespace deja {
@@ -152,6 +153,10 @@ Result<RowReader::Outcome> CsvRows::next(Row& row) {
   row.values.clear();
   for (const std::size_t index : field_of_column_) {
     const Field field = fields_[index];
+    if (!is_utf8(std::string_view(text_).substr(field.offset, field.bytes))) {
+      complaint_ = at_line() + "a field is not UTF-8; convert the file first, as with iconv";
+      return Outcome::kBad;
+    }
     row.values.push_back(field.bytes == 0 ? Value{}
                                           : Value::of(text_.data() + field.offset,
                                                       static_cast<std::uint32_t>(field.bytes)));

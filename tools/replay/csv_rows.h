@@ -1,6 +1,6 @@
 // CSV as RFC 4180 has it: quoted fields with separators, line breaks and doubled quotes in them;
 // CRLF or LF; any one-byte separator. A quote inside an unquoted field is kept as it is. An empty
-// field is absent. One thread.
+// field is absent. A row whose wanted fields are not UTF-8 is bad. One thread.
 #pragma once
 
 #include <memory>

@@ -50,6 +50,7 @@ class Parser {
     fail(node.place, std::move(what), std::move(remedy));
   }
   [[nodiscard]] std::string where(TomlPlace at) const {
+    if (at.line == 0) at = {1, 1};  // of the whole document
     return map_.path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
   }
 

@@ -57,14 +57,14 @@ std::string with(const std::string& from, const std::string& to) {
 TEST(ReplayMap, NamesEveryMistakeWithItsPlace) {
   const MistakeCase cases[] = {
       {"TOML", with("id = [", "id = ]"), "5:", "m.toml"},
-      {"no format", with("format = \"csv\"\n", "\n"), "", "no format"},
+      {"no format", with("format = \"csv\"\n", "\n"), "1:1:", "no format"},
       {"format", with("\"csv\"", "\"cvs\""), "1:10", "did you mean \"csv\""},
       {"unknown key", with("separator", "seperator"), "2:1", "did you mean \"separator\""},
       {"separator", with("\";\"", "\";;\""), "2:13", "one byte"},
-      {"no user", with("user = \"CustomerID:integer\"\n", "\n"), "", "names no user"},
+      {"no user", with("user = \"CustomerID:integer\"\n", "\n"), "1:1:", "names no user"},
       {"cast", with(":integer", ":integr"), "3:8", "did you mean \"integer\""},
       {"user", with("\"CustomerID:integer\"", "7"), "3:8", "not a text"},
-      {"no time", with("time = ", "#"), "", "names no time"},
+      {"no time", with("time = ", "#"), "1:1:", "names no time"},
       {"time's key", with("format = \"%Y", "fromat = \"%Y"), "4:27", "did you mean \"format\""},
       {"time's format", with("%Y-%m-%d", "YYYY"), "4:36", "no field"},
       {"time's unit", with("format = \"%Y-%m-%d\"", "unit = \"h\""), "4:34", "unknown unit"},

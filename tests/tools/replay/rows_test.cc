@@ -92,6 +92,13 @@ TEST(CsvRows, SkipABadRowAndGoOn) {
             (std::vector<std::string>{"!", "!", "!", "1|2|3", "!"}));
 }
 
+TEST(CsvRows, SkipARowWhoseWantedFieldsAreNotUtf8) {
+  // As a text it would be refused by the stream, and mended over HTTP: two users could become one.
+  const ScratchFile file(".csv", "u,other,t,a\nu\xe9,x,1,2\nu,\xe9,1,2\nu,x,1,\xc3\xa9\n");
+  EXPECT_EQ(rows_of(file.path(), csv_map()),
+            (std::vector<std::string>{"!", "u|1|2", "u|1|\xc3\xa9"}));
+}
+
 TEST(CsvRows, SayThatARowIsTooLongAndGoOn) {
   const ScratchFile file(".csv", "u,t,a\n1,2," + std::string(2'000'000, 'x') + "\n1,2,3\n");
   EXPECT_EQ(rows_of(file.path(), csv_map()), (std::vector<std::string>{"!", "1|2|3"}));
