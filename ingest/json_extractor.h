@@ -23,8 +23,8 @@ namespace deja {
 /// Bytes that must be readable (not: meaningful) behind every text given to the extractor.
 inline constexpr std::uint32_t kJsonPaddingBytes = 64;
 
-/// Whether every byte of the text is part of valid UTF-8: simdjson's, which is the fastest for whole
-/// bodies; utf8.h is for short texts.
+/// Whether every byte of the text is part of valid UTF-8: simdjson's, which is the fastest for
+/// whole bodies; utf8.h is for short texts.
 [[nodiscard]] bool is_utf8_document(std::string_view text);
 
 class JsonExtractor {
