@@ -155,8 +155,13 @@ Result<ProbeResult> run_probes(const ProbePlan& plan) {
     wait_until(due_ns);
     event.time_us = wall_us();
     if (Status sent = (*way)->send(event); !sent.ok()) return sent.error();
+    if (number == 0) {  // still on its way to a connection, which only settling looks after
+      if (Status settled = (*way)->settle(); !settled.ok()) return settled.error();
+    }
     const std::int64_t seen_ns = watcher.wait_for_move(before, due_ns);
-    if (Status settled = (*way)->settle(); !settled.ok()) return settled.error();
+    if (number > 0) {
+      if (Status settled = (*way)->settle(); !settled.ok()) return settled.error();
+    }
     if (seen_ns == 0) {
       ++result.missed;
       if (++missed_in_a_row == kMissedInARowMax) break;

@@ -12,7 +12,10 @@ static void print_items(const deja_appliance* shop, const deja_profile* profile,
                         deja_feature feature, int64_t now_us) {
   deja_item items[ITEMS_MAX];
   uint32_t count = 0;
-  if (deja_items(shop, profile, feature, now_us, items, ITEMS_MAX, &count) != DEJA_OK) return;
+  if (deja_items(shop, profile, feature, now_us, items, ITEMS_MAX, &count) != DEJA_OK ||
+      count == 0) {
+    return;
+  }
   printf("  %-12s", deja_feature_name(shop, feature));
   for (uint32_t at = 0; at < count && at < 6; ++at) {
     printf(" %.*s", (int)items[at].text_bytes, items[at].text);
