@@ -138,9 +138,16 @@ Result<bool> Keeper::restore() {
   std::vector<std::uint64_t> in_redis;
   const Result<bool> read = read_back(*rings, in_redis);
   if (!read || !*read) return read;
+  // The walk below must find in the table what was handed over just now.
+  if (translated_ && !rings->wait_until_consumed()) return false;
   for (std::uint32_t shard = 0; shard < in_redis.size(); ++shard) {
     std::uint64_t watermark = in_redis[shard];
-    if (!rings->waits(files_.segment.geometry().owner_of(shard))) {
+    if (translated_) {
+      // All is written again in this config's form: what lies there in another's would bring a
+      // dropped feature back with a later config, without what has happened since.
+      watermark = 0;
+      touched_.walk(shard);
+    } else if (!rings->waits(files_.segment.geometry().owner_of(shard))) {
       // This worker has gone on since it recovered, and what the last keeper had collected of it
       // died with that keeper: everything above the lower of the two watermarks is looked at.
       watermark = std::min(watermark, watermarks_[shard].load(std::memory_order_relaxed));
@@ -166,6 +173,7 @@ Result<bool> Keeper::read_back(ReturnRings& rings, std::vector<std::uint64_t>& i
       const ReadBack::Outcome outcome = back.run(in_redis);
       if (outcome == ReadBack::Outcome::kStopped) return false;
       if (outcome == ReadBack::Outcome::kDone) {
+        translated_ = back.translated_count() != 0;
         say("restored " + std::to_string(back.restored_count()) + " profiles, " +
             std::to_string(back.translated_count()) + " of them from another config; " +
             std::to_string(back.refused_count()) + " were refused");

@@ -88,6 +88,7 @@ class Keeper {
   std::optional<WriteBehind> write_behind_;
   const std::atomic<bool>* stop_ = nullptr;
   std::uint64_t epoch_ = 0;
+  bool translated_ = false;  ///< something read back was of another config
 };
 
 }  // namespace deja

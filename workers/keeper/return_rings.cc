@@ -56,10 +56,14 @@ bool ReturnRings::recovered(const Worker& worker) {
 
 bool ReturnRings::wait_until_consumed() {
   for (Worker& worker : workers_) {
-    while (!recovered(worker) &&
-           worker.ring->consumer_position() != worker.ring->published_position()) {
+    const auto pending = [&worker] {
+      return !recovered(worker) &&
+             worker.ring->consumer_position() != worker.ring->published_position();
+    };
+    while (pending()) {
       worker.bell->ring_if_asleep();
-      if (!nap_()) return false;
+      // Who recovered during the nap may have been served since: then there is something to write.
+      if (!nap_() && pending()) return false;
     }
     worker.waits = !recovered(worker);
   }

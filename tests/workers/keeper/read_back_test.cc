@@ -111,14 +111,26 @@ TEST_F(ReadBackTest, CarriesUnchangedFeaturesOverToAChangedCatalog) {
     EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u2") + " views"), "4");
     EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u2") + " fresh"), "1");
     EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u2") + " plan"), "");
+    // Who had no event is there in the new form too.
+    EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u1") + " views"), "2");
+    EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u1") + " fresh"), "0");
+    EXPECT_EQ(redis_.cli("hget " + appliance.redis_key("u1") + " plan"), "");
+    EXPECT_TRUE(appliance.all_written());
   }
-  // And back: some images are of the first catalog, one of the second.
+  // And back: nobody's dropped feature returns.
   KeeperAppliance appliance(plan());
   appliance.start_keeper();
   ASSERT_TRUE(appliance.recover());
   EXPECT_EQ(appliance.counter("deja_profiles_restored_total"), 20U);
-  EXPECT_EQ(appliance.counter("deja_profiles_translated_total"), 1U);
-  EXPECT_EQ(*appliance.read("u1"), profiles.at("u1"));
+  EXPECT_EQ(appliance.counter("deja_profiles_translated_total"), 20U);
+  const auto& specs = appliance.features().specs();
+  for (const char* user : {"u1", "u2"}) {
+    const std::string frame = appliance.read(user)->frame;
+    EXPECT_EQ(frame.substr(specs[2].offset, specs[2].bytes), std::string(specs[2].bytes, '\0'));
+  }
+  EXPECT_EQ(appliance.read("u1")->sequence, profiles.at("u1").sequence);
+  EXPECT_EQ(appliance.read("u1")->frame.substr(0, specs[0].bytes),
+            profiles.at("u1").frame.substr(0, specs[0].bytes));
 }
 
 TEST_F(ReadBackTest, SkipsCountsAndNamesWhatWasTamperedWith) {
@@ -169,16 +181,17 @@ TEST_F(ReadBackTest, SkipsCountsAndNamesWhatWasTamperedWith) {
 
 TEST_F(ReadBackTest, RefusesImagesWhoseCatalogIsGoneOrTamperedWith) {
   START_REDIS();
-  live_once(3);
   TestPlan changed = plan();
   changed.features.pop_back();
-  const std::string catalog = redis_.cli("--scan --pattern 'deja:catalog:*'");
   {
-    KeeperAppliance appliance(changed);  // puts its own catalog beside
+    KeeperAppliance appliance(changed);  // leaves its own catalog there
     appliance.start_keeper();
     ASSERT_TRUE(appliance.recover());
+    EXPECT_EQ(appliance.stop_keeper(), "");
   }
-  const std::string other = redis_.cli("--scan --pattern 'deja:catalog:*' | grep -v " + catalog);
+  const std::string other = redis_.cli("--scan --pattern 'deja:catalog:*'");
+  live_once(3);
+  const std::string catalog = redis_.cli("--scan --pattern 'deja:catalog:*' | grep -v " + other);
   for (const std::string& edit :
        {"eval \"redis.call('SET', KEYS[1], redis.call('GET', KEYS[2]))\" 2 " + catalog + " " +
             other,
