@@ -55,7 +55,10 @@ bool scan_value(JsonCursor& cursor, std::string_view& value) {
     const char first = *cursor.at;
     bool opened = false;
     if (first == '{' || first == '[') {
-      if (depth == kScanDepthMax) return false;
+      if (depth == kScanDepthMax) {
+        cursor.too_deep = true;
+        return false;
+      }
       ++cursor.at;
       if (!cursor.take(first == '{' ? '}' : ']')) {
         is_object[depth++] = first == '{';
@@ -86,17 +89,17 @@ ScanOutcome scan_document(std::string_view document, JsonEnvelope& envelope) {
   envelope = {};
   JsonCursor cursor{document.data(), document.data() + document.size()};
   std::string_view value;
+  const auto fault = [&] { return cursor.too_deep ? ScanOutcome::kTooDeep : ScanOutcome::kBroken; };
   cursor.skip_space();
   if (cursor.at == cursor.end || *cursor.at != '{') {
-    return scan_value(cursor, value) && cursor.at_end() ? ScanOutcome::kNotObject
-                                                        : ScanOutcome::kBroken;
+    return scan_value(cursor, value) && cursor.at_end() ? ScanOutcome::kNotObject : fault();
   }
   ++cursor.at;
   if (!cursor.take('}')) {
     do {
       std::string_view name;
       if (!scan_string(cursor, name) || !cursor.take(':') || !scan_value(cursor, value)) {
-        return ScanOutcome::kBroken;
+        return fault();
       }
       if (name == "batch") {
         envelope.batch = value;

@@ -17,6 +17,7 @@ inline constexpr std::uint32_t kScanDepthMax = 512;
 struct JsonCursor {
   const char* at = nullptr;
   const char* end = nullptr;
+  bool too_deep = false;  ///< why a scan ended: more than kScanDepthMax brackets are open
 
   void skip_space() {
     while (at != end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
@@ -50,6 +51,7 @@ struct JsonEnvelope {
 enum class ScanOutcome : std::uint8_t {
   kObject,     ///< `envelope` is filled
   kNotObject,  ///< valid structure, but no object
+  kTooDeep,    ///< read as far as kScanDepthMax open brackets, and no further
   kBroken,
 };
 

@@ -111,6 +111,10 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
     deja::refuse(refusal, code::kBadJson, "the body is not JSON, or not all of it");
     return refuse_document(answer, refusal);
   }
+  if (outcome == ScanOutcome::kTooDeep) {
+    deja::refuse(refusal, code::kTooDeep, "objects and arrays are nested too deeply");
+    return refuse_document(answer, refusal);
+  }
   if (!events.authorized && !(outcome == ScanOutcome::kObject && !envelope.write_key.empty() &&
                               api_.auth().knows(envelope.write_key))) {
     SegmentApi::fail(answer, 401, "bad_key",

@@ -420,6 +420,12 @@ TEST(JsonScan, FindsTheEnvelope) {
   EXPECT_EQ(scan("[1]"), ScanOutcome::kNotObject);
   EXPECT_EQ(scan("{} x"), ScanOutcome::kBroken);
   EXPECT_EQ(scan(""), ScanOutcome::kBroken);
+  const auto nested = [](std::size_t levels) {
+    return std::string(levels, '[') + std::string(levels, ']');
+  };
+  EXPECT_EQ(scan(nested(kScanDepthMax)), ScanOutcome::kNotObject);
+  EXPECT_EQ(scan(nested(kScanDepthMax + 1)), ScanOutcome::kTooDeep);
+  EXPECT_EQ(scan(R"({"x":)" + nested(kScanDepthMax + 1) + "}"), ScanOutcome::kTooDeep);
 }
 
 // Damaged events either fail or leave something that the same scan and extractor take again the
