@@ -84,6 +84,7 @@ KEYS = [
                                         target="/v1/batch"), 401, "bad_key"),
     quiet("wrong behind right", request(json.dumps({**event(), "writeKey": KEY})[:-1].encode()
                                         + b', "writeKey": "wrong"}'), 401, "bad_key"),
+    refused("none, and no JSON in which one could be", request(b"{"), 400, "bad_json"),
     quiet("settings of another", request(method="GET", target="/v1/projects/wrong-key/settings"),
           401, "bad_key"),
     taken("right in the header", request(event(MATE), headers=basic(f"{KEY}:"))),
@@ -120,8 +121,7 @@ TRUNCATION = [
          mates=1, ending="half"),
 ]
 
-GOOD = request(event(MATE))
-GOODS = [request(event(MATE)) for _ in range(3)]
+GOODS = [request(event(MATE)) for _ in range(50)]
 
 
 def garbage(name, bytes_, status, code):
@@ -140,8 +140,8 @@ PIPELINED_GARBAGE = [
             "bad_request_line"),
     garbage("HTTP/2's preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "bad_version"),
     garbage("a stream's frame", b"\x18\0\0\0\0\0\0\0", 400, "bad_character"),
-    Case("behind three good ones", b"".join(GOODS) + b"x\r\n\r\n",
-         [Answer(200)] * 3 + [Answer(400, "bad_request_line")], False, mates=3),
+    Case("behind fifty good ones", b"".join(GOODS) + b"x\r\n\r\n",
+         [Answer(200)] * 50 + [Answer(400, "bad_request_line")], False, mates=50),
     Case("bad JSON between good ones", request(event(MATE)) + request(b"{") + request(event(MATE)),
          [Answer(200), Answer(400, "bad_json"), Answer(200)], rejected=("bad_json",), mates=2),
     Case("a good one behind garbage is not read", b"x\r\n\r\n" + WHOLE,

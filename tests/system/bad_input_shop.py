@@ -52,6 +52,8 @@ visits = { type = "count", event = ["visit", "club", "signed"] }
 VICTIM = "victim"
 # Good events inside of otherwise bad input are this one's.
 MATE = "mate"
+# Where an event can end.
+ENDS = ("applied", "duplicate", "unmatched", "alias", "rejected", "dead")
 SLOW = 5 if os.environ.get("DEJA_SANITIZE") else 1
 
 serial = itertools.count(1)
@@ -258,8 +260,7 @@ class Shop:
 
     def expect_counts(self):
         """Every event received is where the ledger has it, and nowhere else."""
-        wanted = {name: self.ledger[name] for name in
-                  ("received", "applied", "duplicate", "unmatched", "alias", "rejected", "dead")}
+        wanted = {name: self.ledger[name] for name in ("received", *ENDS)}
         deadline = time.monotonic() + 10 * SLOW
         while True:
             stat = self.appliance.stat()
@@ -267,18 +268,26 @@ class Shop:
             if found == wanted or time.monotonic() > deadline:
                 break
             time.sleep(0.01)
-        assert found == wanted
-        assert stat["rejected"] == {code: count for code, count in self.codes.items() if count}
-        ended = sum(found[name] for name in wanted if name != "received")
-        assert found["received"] == ended and stat["totals"]["on_their_way"] == 0
+        assert found == wanted, f"{found} in place of {wanted}"
+        codes = {code: count for code, count in self.codes.items() if count}
+        assert stat["rejected"] == codes, f"{stat['rejected']} in place of {codes}"
+        self.expect_sums(stat["totals"])
+
+    @staticmethod
+    def expect_sums(totals):
+        ended = sum(totals[name] for name in ENDS)
+        assert totals["received"] == ended and totals["on_their_way"] == 0, totals
 
     def start_the_books_again(self):
         """Behind a line that failed, so that the next ones are not blamed for it."""
         self.neighbour.socket.close()
         self.stream_neighbour.socket.close()
         self.meet_neighbours()
-        time.sleep(0.2)
-        stat = self.appliance.stat()
+        deadline = time.monotonic() + 10 * SLOW
+        while (stat := self.appliance.stat())["totals"]["on_their_way"] != 0:
+            assert time.monotonic() < deadline, stat["totals"]
+            time.sleep(0.01)
+        self.expect_sums(stat["totals"])
         self.ledger = collections.Counter(stat["totals"])
         self.codes = collections.Counter(stat["rejected"])
         self.views = collections.Counter({user: profile["features"]["views"] for user, profile
@@ -286,8 +295,9 @@ class Shop:
 
     def expect_profiles(self):
         """Everybody's good events are there, and nothing of what was refused."""
-        assert self.appliance.profile(VICTIM) is None
-        assert self.appliance.profile(f"anon:{VICTIM}") is None
+        for user in (VICTIM, f"anon:{VICTIM}"):
+            assert self.appliance.profile(user) is None, f"an event of {user} was taken"
         found = {user: profile["features"]["views"]
                  for user, profile in self.appliance.export().items()}
-        assert {user: count for user, count in found.items() if count} == dict(self.views)
+        found = {user: count for user, count in found.items() if count}
+        assert found == dict(self.views), f"{found} in place of {dict(self.views)}"

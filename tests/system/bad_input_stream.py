@@ -144,6 +144,9 @@ EVENTS = [
              event(timestamp_us=253402300800000000)),
     rejected("the last of all times", "bad_timestamp", "timestamp",
              event(timestamp_us=(1 << 63) - 1)),
+    StreamCase("sent before 1970", capnp.batch_frame(2, [event(), event(timestamp_us=5)], -1),
+               rejects=[(0, "bad_timestamp", "sentAt"), (1, "bad_timestamp", "sentAt")],
+               rejected=("bad_timestamp",) * 2),
     rejected("a name that is not UTF-8", "bad_utf8", "name", event(name=b"Product \xff\0")),
     rejected("a value that is not UTF-8", "bad_utf8", "properties.a",
              event(properties={"a": b"\xed\xa0\x80\0"})),
@@ -173,6 +176,23 @@ EVENTS = [
     rejected("properties that are a text", "bad_message", "properties",
              event(properties=Raw(text_pointer(1 << 28, 8, 7)))),
 ]
+
+
+def repeating_frame(sequence, user, events, text_bytes):
+    """A batch whose events all point to the same properties, with a long text in them."""
+    segment = capnp.Segment()
+    event_words = 9
+    segment.reserve(1)
+    segment.write(0, Struct(struct.pack("<Q", capnp.KINDS.index("batch")), [
+        Struct(struct.pack("<Qq", sequence, 0), [[event(user=user) for _ in range(events)]])]))
+    # The first event's text and everybody's events lie behind root (2 words), batch (3) and tag.
+    first = 1 + 2 + 3 + 1
+    shared = segment.reserve(1)
+    segment.write(shared, capnp.members({"pad": "x" * text_bytes}))
+    for number in range(events):
+        at = first + number * event_words + 2 + 4
+        segment.put(at, (shared - at) << 2 & 0xffffffff | 1 | 7 << 32 | 4 << 35)
+    return capnp.frame(bytes(segment.words))
 
 
 def run_stream_case(shop, case):
