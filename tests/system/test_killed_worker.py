@@ -1,0 +1,229 @@
+"""Workers killed again and again under load while a renderer reads on: it never loses a user, never
+sees a profile torn or turned back, and every acknowledged event is applied exactly once."""
+
+import ctypes
+import json
+import multiprocessing
+import os
+import pathlib
+import random
+import signal
+import threading
+import time
+
+from appliance import BIN, Appliance
+from traffic import BROKEN, SLOW, Client, accepted, eventually, processes, track
+
+CONFIG = """
+[appliance]
+name = "killed"
+directory = "@DIRECTORY@"
+profiles = 1_000
+shards = 8
+huge_pages = "off"
+
+[cpu]
+workers = 2
+
+[listen]
+http = "127.0.0.1:0"
+stream = []
+console = ""
+
+[durability]
+directory = "@DIRECTORY@/durable"
+dedup_window = 100_000
+
+[events]
+view = { track = "Product Viewed", item = "properties.item", n = "properties.n" }
+
+[features]
+views  = { type = "count", event = "view" }
+twice  = { type = "sum", event = "view", of = "n" }
+again  = { type = "count", event = "view", window = "1d" }
+recent = { type = "recent", event = "view", of = "item", keep = 4 }
+"""
+
+KILLS = 20
+SENDERS = 2
+USERS_EACH = 25
+EVENTS_PER_BATCH = 10
+DEJA_OK, DEJA_UNKNOWN, DEJA_BUSY = 0, 2, 3
+
+
+class Key(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_char_p), ("size", ctypes.c_uint32), ("space", ctypes.c_uint32)]
+
+
+class Renderer:
+    """libdeja as any language has it: the shared library, opened by name."""
+
+    def __init__(self, name, directory):
+        self.lib = ctypes.CDLL(str(BIN.parent / "lib/libdeja.so"))
+        self.lib.deja_profile_bytes.restype = ctypes.c_size_t
+        self.lib.deja_sequence.restype = ctypes.c_uint64
+        self.lib.deja_now_us.restype = ctypes.c_int64
+        self.lib.deja_get.argtypes = [ctypes.c_void_p, Key, ctypes.c_void_p]
+        self.lib.deja_sequence.argtypes = [ctypes.c_void_p]
+        self.lib.deja_number.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32,
+                                         ctypes.c_int64, ctypes.POINTER(ctypes.c_double)]
+        self.shop = ctypes.c_void_p()
+        status = self.lib.deja_open(name.encode(), str(directory).encode(),
+                                    ctypes.byref(self.shop))
+        assert status == DEJA_OK, status
+        self.lib.deja_profile_bytes.argtypes = [ctypes.c_void_p]
+        bytes_ = self.lib.deja_profile_bytes(self.shop)
+        self.profile = (ctypes.c_uint64 * ((bytes_ + 7) // 8))()
+        self.features = {}
+        for feature in ("views", "twice", "again"):
+            number = ctypes.c_uint32()
+            found = self.lib.deja_feature_find(self.shop, feature.encode(), ctypes.byref(number))
+            assert found == DEJA_OK
+            self.features[feature] = number.value
+
+    def get(self, user):
+        """(status, sequence, views, twice, again)"""
+        key = user.encode()
+        status = self.lib.deja_get(self.shop, Key(key, len(key), 0), self.profile)
+        if status != DEJA_OK:
+            return status, 0, 0, 0, 0
+        now = self.lib.deja_now_us()
+        values = []
+        for number in self.features.values():
+            value = ctypes.c_double()
+            assert self.lib.deja_number(self.shop, self.profile, number, now,
+                                        ctypes.byref(value)) == DEJA_OK
+            values.append(int(value.value))
+        return status, self.lib.deja_sequence(self.profile), *values
+
+
+def read_on(name, directory, users, stop, report):
+    """A renderer's process: looks at everybody as fast as it can and keeps what was wrong."""
+    renderer = Renderer(name, directory)
+    last = {}
+    wrong = []
+    reads = busy = 0
+    while not stop.is_set() and not wrong:
+        for user in users:
+            status, sequence, views, twice, again = renderer.get(user)
+            reads += 1
+            if status == DEJA_BUSY:
+                busy += 1
+            elif status == DEJA_UNKNOWN:
+                if user in last:
+                    wrong.append(f"{user} was there with {last[user]} and is unknown now")
+            elif status != DEJA_OK:
+                wrong.append(f"status {status}")
+            else:
+                before = last.get(user, (0, 0))
+                if twice != 2 * views or again != views:
+                    wrong.append(f"{user} is torn: {views} views, {twice} twice, {again} again")
+                if (sequence, views) < before or views < before[1]:
+                    wrong.append(f"{user} went from {before} to {(sequence, views)}")
+                last[user] = (sequence, views)
+    report.put({"reads": reads, "busy": busy, "users": len(last), "wrong": wrong})
+
+
+class Sender(threading.Thread):
+    """Sends batches of its own users; one that is not answered, or refused, is sent again under the
+    same ids until it is taken."""
+
+    def __init__(self, shop, number, stop):
+        super().__init__()
+        self.address = shop.http
+        self.users = [f"s{number}-u{user}" for user in range(USERS_EACH)]
+        self.number = number
+        self.stop = stop
+        self.acknowledged = {user: 0 for user in self.users}
+        self.resends = 0
+        self.failure = None
+
+    def run(self):
+        try:
+            batch_number = 0
+            while not self.stop.is_set():
+                self.send_until_taken(batch_number)
+                batch_number += 1
+        except Exception as failure:  # for the test's own thread
+            self.failure = failure
+
+    def send_until_taken(self, batch_number):
+        left = [track(self.users[(batch_number * 7 + event * 3) % USERS_EACH], "Product Viewed",
+                      f"{self.number}-{batch_number}-{event}", item=f"p{event}", n=2)
+                for event in range(EVENTS_PER_BATCH)]
+        deadline = time.monotonic() + 30 * SLOW
+        while left:
+            assert time.monotonic() < deadline, "a batch was never taken"
+            try:
+                with Client(self.address, timeout=5 * SLOW) as client:
+                    _, answer, _ = client.post("/v1/batch", {"batch": left})
+            except BROKEN:
+                self.resends += 1
+                continue
+            taken = accepted(left, answer)
+            for event in taken:
+                self.acknowledged[event["userId"]] += 1
+            left = [event for event in left if event not in taken]
+            self.resends += bool(left)
+
+
+def test_readers_read_on_and_every_event_is_applied_once():
+    seed = int(os.environ.get("DEJA_SEED", time.time_ns() % 1_000_000))
+    print(f"DEJA_SEED={seed}")
+    rng = random.Random(seed)
+    with Appliance(CONFIG) as shop:
+        stop_sending = threading.Event()
+        senders = [Sender(shop, number, stop_sending) for number in range(SENDERS)]
+        users = [user for sender in senders for user in sender.users]
+        context = multiprocessing.get_context("spawn")
+        stop_reading, report = context.Event(), context.Queue()
+        reader = context.Process(target=read_on, daemon=True,
+                                 args=(shop.name, shop.directory, users, stop_reading, report))
+        reader.start()
+        try:
+            for sender in senders:
+                sender.start()
+            eventually(lambda: all(min(sender.acknowledged.values()) > 0 for sender in senders))
+            killed = 0
+            starts = {"worker-0": set(), "worker-1": set()}
+            while killed < KILLS:
+                time.sleep(rng.uniform(0.0, 0.3))
+                pids = processes(shop)
+                victim = rng.choice(sorted(starts))
+                pid = pids.get(victim)
+                if not pid or pid in starts[victim]:
+                    continue  # not started again yet
+                starts[victim].add(pid)
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+                if killed % 5 == 0:  # so that the pause before the next start stays short
+                    before = sum(sum(sender.acknowledged.values()) for sender in senders)
+                    eventually(lambda: sum(sum(sender.acknowledged.values())
+                                           for sender in senders) > before + 200)
+            stop_sending.set()
+            for sender in senders:
+                sender.join(60 * SLOW)
+                assert not sender.is_alive() and sender.failure is None, sender.failure
+        finally:
+            stop_sending.set()
+            stop_reading.set()
+        seen = report.get(timeout=30 * SLOW)
+        reader.join(30)
+        assert seen["wrong"] == []
+        assert seen["users"] == len(users) and seen["reads"] > 1_000, seen
+
+        acknowledged = {}
+        for sender in senders:
+            acknowledged.update(sender.acknowledged)
+        features = {user: profile["features"] for user, profile in shop.export().items()}
+        assert {user: values["views"] for user, values in features.items()} == acknowledged
+        assert all(values["twice"] == 2 * values["views"] == 2 * values["again"]
+                   for values in features.values())
+        totals = shop.stat()["totals"]
+        received = totals.pop("received")
+        assert received == sum(totals.values()), totals
+        assert totals["applied"] == sum(acknowledged.values())
+        assert totals["dead"] == 0, "a killed worker cost an event"
+        deaths = [error for error in json.loads(shop.deja("errors", "--json").stdout)
+                  if "signal 9" in error["error"]]
+        assert deaths and pathlib.Path(shop.log).read_text().count("signal 9") == KILLS
