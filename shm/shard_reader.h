@@ -160,6 +160,10 @@ class ShardReader {
     const std::uint32_t block = block_of(entry);
     if (block >= geometry_.blocks_per_shard) return Attempt::kNotABlock;
     const BlockWord* words = parts_.block(block);
+    // The lines of a cold block are asked for all at once: their misses overlap.
+    for (std::uint32_t byte = 0; byte < geometry_.block_bytes(); byte += kCacheLineBytes) {
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(words) + byte);
+    }
     Looks::between(ReadStep::kEntryLoaded);
     // SYNC(table.stamp): every word of the build that stored this stamp is there, or newer.
     const std::uint64_t stamp = words[0].load(std::memory_order_acquire);

@@ -42,6 +42,7 @@ std::string human_count(std::uint64_t count) {
 
 std::string human_ns(std::uint64_t duration_ns) {
   const auto number = static_cast<double>(duration_ns);
+  if (duration_ns == 0) return "0 s";
   if (duration_ns < 1'000) return std::to_string(duration_ns) + " ns";
   if (duration_ns < 1'000'000) return scaled(number / 1e3, "µs");
   if (duration_ns < 1'000'000'000) return scaled(number / 1e6, "ms");
