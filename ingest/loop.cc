@@ -431,6 +431,7 @@ void Loop::idle() {
     const std::int64_t until_ns = steady_ns() + kSpinNs;
     do {
       if (news()) return;
+      sched_yield();  // whoever is to make the news may need this very core
     } while (steady_ns() < until_ns);
   }
   Bell* bell = state.options.bell;

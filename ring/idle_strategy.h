@@ -9,7 +9,8 @@
 // or, where it sleeps in a way of its own (io_uring), asks next() and does the sleep itself.
 //
 //   spin      never sleeps: for a core of its own. Where our loops share a core it yields.
-//   adaptive  spins for about what a wake-up costs, then sleeps on its bell: at most twice the cost
+//   adaptive  spins, yielding, for about what a wake-up costs, then sleeps on its bell: at most
+//   twice the cost
 //             of whichever of the two would have been right (the ski-rental bound).
 //   sleep     sleeps as soon as there is nothing to do.
 //
@@ -54,7 +55,7 @@ class IdleStrategy {
     const std::int64_t now_ns = steady_ns();
     if (idle_since_ns_ == 0) idle_since_ns_ = now_ns;
     if (now_ns - idle_since_ns_ >= kSpinBeforeSleepNs) return Action::kSleep;
-    return Action::kGoOn;
+    return Action::kYield;  // whoever is to make the input may need this very core
   }
 
   /// Does it. `has_input` is the last look at all inputs before the sleep.

@@ -157,12 +157,12 @@ TEST(IdleStrategy, SleepSleepsAtOnce) {
 
 TEST(IdleStrategy, AdaptiveSpinsFirstAndSleepsInTheEnd) {
   IdleStrategy idle(schema::Wait::ADAPTIVE);
-  EXPECT_EQ(idle.next(0), Action::kGoOn);
+  EXPECT_EQ(idle.next(0), Action::kYield);
   while (idle.next(0) != Action::kSleep) {
   }
   EXPECT_EQ(idle.next(0), Action::kSleep) << "and stays asleep while nothing comes";
   EXPECT_EQ(idle.next(1), Action::kGoOn);
-  EXPECT_EQ(idle.next(0), Action::kGoOn) << "work starts the spinning anew";
+  EXPECT_EQ(idle.next(0), Action::kYield) << "work starts the spinning anew";
 }
 
 }  // namespace
