@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "ring/bell.h"
@@ -54,8 +53,8 @@ class Worker {
   /// All stored profiles are in; events are taken from now on.
   [[nodiscard]] bool recovered() const { return recovered_; }
 
-  /// Counts an error where `deja errors` shows it. For start-up: it may look for a while.
-  void report(std::string_view text) { process_.error(text); }
+  /// Says where `deja stat` looks that this process does not run on the core that it was given.
+  void report_not_pinned() { process_.gauge("deja_thread_not_pinned").set(1); }
 
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -87,9 +87,7 @@ int main(int argument_count, char** arguments) {
 
   auto worker = deja::Worker::attach(*segment, index);
   if (!worker.ok()) return fail(worker.error().message(), 1);
-  if (pinned != 0) {
-    (*worker)->report("could not be pinned to its core: it may run on any");
-  }
+  if (pinned != 0) (*worker)->report_not_pinned();
   (*worker)->run(finish);
   return 0;
 }

@@ -156,6 +156,14 @@ ApplianceState gather_state(const Segment& segment, const std::string& path) {
   state.redis_connected = sum_of(state.processes, "deja_redis_connected") != 0;
   auto report = StartReport::read(segment.path("report"));
   if (report.ok()) state.report = std::move(report.value());
+  for (const ProcessView& process : state.processes) {
+    for (const auto& counter : process.counters) {
+      if (counter_family(counter.name) != "deja_thread_not_pinned" || counter.value == 0) continue;
+      const std::string thread(label_of(counter.name, "thread"));
+      state.report.notes.push_back(process.name + (thread.empty() ? "" : " thread " + thread) +
+                                   " could not be pinned to its core and may run on any");
+    }
+  }
   return state;
 }
 

@@ -245,6 +245,10 @@ Status Supervisor::make_segment() {
   auto segment = Segment::open(segment_directory_);
   if (!segment.ok()) return segment.error();
   segment_ = std::make_unique<Segment>(std::move(segment.value()));
+  auto locked = LockedTable::lock(*segment_);
+  if (!locked.ok()) return locked.error();
+  locked_table_ = std::make_unique<LockedTable>(std::move(locked.value()));
+  if (!locked_table_->note().empty()) report_.notes.push_back(locked_table_->note());
   auto backlog = Backlog::open(*segment_);
   if (!backlog.ok()) return backlog.error();
   backlog_ = std::make_unique<Backlog>(std::move(backlog.value()));
@@ -256,7 +260,7 @@ Status Supervisor::make_segment() {
   process_ = std::make_unique<ProcessFile>(std::move(process.value()), "supervisor");
   process_->gauge("deja_table_bytes").set(created->placement.bytes);
   process_->gauge("deja_table_huge_page_bytes").set(created->placement.huge_bytes);
-  process_->gauge("deja_table_locked_bytes").set(created->placement.locked_bytes);
+  process_->gauge("deja_table_locked_bytes").set(locked_table_->locked_bytes());
   process_->gauge("deja_segment_bytes").set(plan_bytes(plan_));
 
   const std::vector<ConfigChange> changes =

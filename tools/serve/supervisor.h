@@ -24,6 +24,7 @@
 #include "tools/serve/backlog.h"
 #include "tools/serve/crew.h"
 #include "tools/serve/listening_socket.h"
+#include "tools/serve/locked_table.h"
 #include "tools/serve/private_redis.h"
 #include "tools/serve/single_instance.h"
 #include "tools/serve/start_report.h"
@@ -77,6 +78,7 @@ class Supervisor {
   SegmentPlan plan_;
   StartReport report_;
   std::unique_ptr<Segment> segment_;
+  std::unique_ptr<LockedTable> locked_table_;
   std::unique_ptr<Backlog> backlog_;
   std::unique_ptr<MappedFile> superblock_;
   std::unique_ptr<ProcessFile> process_;
