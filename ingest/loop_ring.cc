@@ -19,6 +19,12 @@ void* map_memory(std::size_t bytes) {
 }
 
 Error ring_error(const char* operation, int error_number) {
+  if (error_number == ENOMEM) {
+    return {operation, error_number,
+            "Some kernels count the rings of an ordinary user as locked memory: raise its "
+            "RLIMIT_MEMLOCK to 8 MiB (ulimit -l 8192; systemd: LimitMEMLOCK=8M; docker run "
+            "--ulimit memlock=8388608)"};
+  }
   return {operation, error_number,
           "Deja needs io_uring of kernel 6.0 or newer; see /proc/sys/kernel/io_uring_disabled and "
           "the container's seccomp profile"};
