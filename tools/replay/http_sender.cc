@@ -1,13 +1,16 @@
-// Batches of /v1/batch over a few keep-alive connections, one batch under way on each: they are
-// filled in turn, and before one is used again its answer is read and checked. A 503 and a lost
-// connection send the batch again; ids make that harmless.
+// Batches of /v1/batch over a few keep-alive connections, one batch under way on each: before one
+// is used again its answer is read and checked. A user's events all go over one of them, so that
+// they arrive in the file's order. A 503 and a lost connection send the batch again; ids make that
+// harmless.
 #include <simdjson.h>
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "tools/replay/event_json.h"
 #include "tools/replay/http_client.h"
@@ -33,25 +36,20 @@ class HttpSender final : public Sender {
   }
 
   Status send(const ReplayEvent& event) override {
-    batch_ += batch_.empty() ? "{\"batch\":[" : ",";
-    append_event_json(batch_, event);
-    ++batch_events_;
+    const std::string& user = event.user.empty() ? event.anonymous : event.user;
+    Lane& lane = *lanes_[std::hash<std::string>{}(user) % kConnections];
+    lane.filling += lane.filling.empty() ? "{\"batch\":[" : ",";
+    append_event_json(lane.filling, event);
+    ++lane.filling_events;
     ++counts_.sent;
-    if (batch_events_ < kBatchEvents && batch_.size() < kBatchBytes) return Done{};
-    return push();
+    if (lane.filling_events < kBatchEvents && lane.filling.size() < kBatchBytes) return Done{};
+    return push(lane);
   }
 
   Status push() override {
-    if (batch_events_ == 0) return Done{};
-    batch_ += "]}";
-    Lane& lane = *lanes_[next_];
-    next_ = (next_ + 1) % kConnections;
-    if (Status settled = settle(lane); !settled.ok()) return settled;
-    lane.body.swap(batch_);
-    lane.events = batch_events_;
-    batch_.clear();
-    batch_events_ = 0;
-    lane.sent = lane.client.send("/v1/batch", lane.body).ok();  // settle() tries again
+    for (auto& lane : lanes_) {
+      if (Status pushed = push(*lane); !pushed.ok()) return pushed;
+    }
     return Done{};
   }
 
@@ -69,10 +67,25 @@ class HttpSender final : public Sender {
   struct Lane {
     explicit Lane(HttpClient made) : client(std::move(made)) {}
     HttpClient client;
+    std::string filling;
+    std::uint64_t filling_events = 0;
     std::string body;
     std::uint64_t events = 0;  ///< of the batch under way; 0: none
     bool sent = false;
   };
+
+  /// Sends what the lane has gathered, once the batch before it is answered.
+  Status push(Lane& lane) {
+    if (lane.filling_events == 0) return Done{};
+    lane.filling += "]}";
+    if (Status settled = settle(lane); !settled.ok()) return settled;
+    lane.body.swap(lane.filling);
+    lane.events = lane.filling_events;
+    lane.filling.clear();
+    lane.filling_events = 0;
+    lane.sent = lane.client.send("/v1/batch", lane.body).ok();  // settle() tries again
+    return Done{};
+  }
 
   /// Reads the lane's answer; sends again until there is one that counts.
   Status settle(Lane& lane) {
@@ -128,9 +141,6 @@ class HttpSender final : public Sender {
   }
 
   std::array<std::optional<Lane>, kConnections> lanes_;
-  std::size_t next_ = 0;
-  std::string batch_;
-  std::uint64_t batch_events_ = 0;
   SendCounts counts_;
   simdjson::dom::parser parser_;
 };

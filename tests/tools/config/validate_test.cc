@@ -3,6 +3,7 @@
 
 #include <capnp/serialize.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -190,8 +191,13 @@ struct Answer {
   std::string err;
 };
 
+/// Of this process alone: tests run side by side.
+std::string config_path() {
+  return testing::TempDir() + "deja_validate_test_" + std::to_string(getpid()) + ".toml";
+}
+
 Answer validate(const std::string& text, bool json) {
-  const std::string path = testing::TempDir() + "deja_validate_test.toml";
+  const std::string path = config_path();
   std::ofstream(path) << text;
   std::ostringstream out;
   std::ostringstream err;
@@ -217,8 +223,8 @@ TEST(Validate, ShowsExpectedAndSeenOfAFailedTest) {
   const Answer run =
       validate(kShop + "[[test]]\nname = 'two'\nsend = ['view']\nexpect = { all = 2 }\n", false);
   EXPECT_EQ(run.status, 1);
-  EXPECT_NE(run.out.find("FAILED  two  (" + testing::TempDir() +
-                         "deja_validate_test.toml:15)\n"
+  EXPECT_NE(run.out.find("FAILED  two  (" + config_path() +
+                         ":15)\n"
                          "          all: expected 2\n"
                          "                   seen 1\n"),
             std::string::npos)
