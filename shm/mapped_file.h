@@ -34,7 +34,7 @@ class MappedFile {
     Audience audience = Audience::kService;
     gid_t readers_group = static_cast<gid_t>(-1);  ///< -1: the service's own
     HugePages huge_pages = HugePages::kOff;
-    };
+  };
   /// A new file of zeros, mapped for writing. An existing one of that name is an error.
   [[nodiscard]] static Result<MappedFile> create(const Create& options);
 
@@ -54,7 +54,8 @@ class MappedFile {
   [[nodiscard]] T* at(std::uint64_t offset = 0) const {
     return reinterpret_cast<T*>(data_ + offset);
   }
-  /// Keeps the pages in memory while this mapping lives, where RLIMIT_MEMLOCK allows it: 0 or errno.
+  /// Keeps the pages in memory while this mapping lives, where RLIMIT_MEMLOCK allows it: 0 or
+  /// errno.
   [[nodiscard]] int lock_memory() const;
   /// Asks the kernel (smaps); slow.
   [[nodiscard]] Placement placement() const;

@@ -70,6 +70,11 @@ struct SegmentReport {
 /// directory. Renderers that still map them see kStopped.
 Status remove_segment(const std::string& directory, const std::string& appliance);
 
+/// "profiles-<worker>": the part of the table that a worker owns.
+[[nodiscard]] inline std::string profiles_file(std::uint32_t worker) {
+  return "profiles-" + std::to_string(worker);
+}
+
 class Segment {
  public:
   /// Opens `segment_directory` ("/dev/shm/deja-shop") by its superblock; checks magic, versions and

@@ -26,6 +26,7 @@
 namespace deja {
 
 inline constexpr std::size_t kPathBytesMax = 256;
+inline constexpr const char* kSuperblockFile = "superblock";
 
 /// A path on the stack, so that libdeja can use it too.
 struct SegmentPath {

@@ -24,7 +24,10 @@ struct Error {
   [[nodiscard]] std::string message() const {
     std::string text = operation;
     if (error_number != 0) text.append(": ").append(std::strerror(error_number));
-    if (!remedy.empty()) text.append(". ").append(remedy);
+    if (remedy.empty()) return text;
+    const bool ended =
+        !text.empty() && std::string_view(".?!").find(text.back()) != std::string_view::npos;
+    text.append(ended ? " " : ". ").append(remedy);
     return text;
   }
 };
