@@ -105,11 +105,15 @@ class Appliance:
             self.clean_up()
             raise
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         try:
-            if self.process:
+            if self.process and failure is None:
                 status = self.stop()
                 assert status == 0, f"deja serve exited {status}:\n{self.log_text()}"
+            elif self.process:
+                print(f"deja serve had said:\n{self.log_text()}")  # beside the test's own failure
+                self.process.send_signal(signal.SIGTERM)
+                self.process.wait(30)
         finally:
             self.clean_up()
 
