@@ -68,7 +68,9 @@ void print_memory(std::ostream& out, const Config& config, const MemoryPlan& pla
   row("profile table", plan.table_bytes,
       formatted("%.1f %% over profiles x (frame + key + header)", plan.overhead_percent()));
   for (const MemoryPlan::Files& files : plan.others) row(files.what, files.bytes, {});
-  row("the whole", plan.whole_bytes, "in " + config.appliance.directory);
+  row("the whole", plan.whole_bytes,
+      formatted("%.1f %% over them, in ", plan.whole_overhead_percent()) +
+          config.appliance.directory);
   out << "\n";
 }
 
@@ -166,6 +168,7 @@ void put_memory(JsonObject& root, const Config& config, const MemoryPlan& plan) 
     object.number("bytes", files.bytes);
   });
   root.number("whole_bytes", plan.whole_bytes);
+  root.number("whole_overhead_percent", plan.whole_overhead_percent());
 }
 
 void put_test(JsonObject& object, const TestOutcome& test) {

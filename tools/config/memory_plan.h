@@ -34,9 +34,14 @@ struct MemoryPlan {
   /// One profile: frame, key and block header.
   [[nodiscard]] std::uint32_t profile_bytes() const { return geometry.block_bytes(); }
   /// What the table takes beyond its profiles, in percent of them.
-  [[nodiscard]] double overhead_percent() const {
+  [[nodiscard]] double overhead_percent() const { return beyond_percent(table_bytes); }
+  /// What everything takes beyond the profiles, in percent of them.
+  [[nodiscard]] double whole_overhead_percent() const { return beyond_percent(whole_bytes); }
+
+ private:
+  [[nodiscard]] double beyond_percent(std::uint64_t bytes) const {
     const double useful = static_cast<double>(profiles) * profile_bytes();
-    return (static_cast<double>(table_bytes) / useful - 1) * 100;
+    return (static_cast<double>(bytes) / useful - 1) * 100;
   }
 };
 

@@ -29,6 +29,14 @@ TEST(SampleConfig, UsesEveryFeatureTypeWithinThreeKibibytes) {
   const MemoryPlan plan = plan_memory(config, segment_plan_of(config, "local"));
   EXPECT_LE(plan.profile_bytes(), 3U * 1024);
   EXPECT_LE(plan.overhead_percent(), 20);
+
+  // Rings, logs and id sets included, on two cores; each further worker has 24 MiB of its own.
+  LoadOptions two_cores = test_options();
+  two_cores.cpus = {0, 1};
+  const Config small = std::get<Config>(load_config(kSample, two_cores));
+  const MemoryPlan whole = plan_memory(small, segment_plan_of(small, "local"));
+  EXPECT_GE(whole.profiles, 100'000U);
+  EXPECT_LE(whole.whole_overhead_percent(), 20);
 }
 
 TEST(SampleConfig, PassesItsTests) {
