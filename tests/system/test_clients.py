@@ -26,6 +26,7 @@ shards = 4
 
 [listen]
 http = "127.0.0.1:0"
+stream = ["unix:@DIRECTORY@/clients.sock"]
 console = "127.0.0.1:0"
 write_keys = ["env:TEST_WRITE_KEY"]
 
