@@ -128,6 +128,7 @@ deja_status attach_catalog(const char* directory, Attachment& into) {
       read_catalog(into.catalog, bytes, into.geometry.frame_bytes, into, &no_memory)) {
     return DEJA_OK;
   }
+  // The attachment owns the copy, whatever comes of it: NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
   return no_memory ? DEJA_RESOURCES : DEJA_DAMAGED;
 }
 

@@ -408,7 +408,7 @@ bool Supervisor::stop() {
   console_.clear();
   if (segment_ == nullptr) {
     // Nothing was made; what a killed one left stays for the next start.
-    if (locks_.size() > 0 && access((segment_directory_ + "/superblock").c_str(), F_OK) != 0) {
+    if (!locks_.empty() && access((segment_directory_ + "/superblock").c_str(), F_OK) != 0) {
       unlink((segment_directory_ + "/supervisor.lock").c_str());
       rmdir(segment_directory_.c_str());
     }

@@ -73,10 +73,10 @@ class TouchedSet {
   }
 
   /// Puts back what could not be written.
-  void put_back(std::uint32_t shard, Shard unwritten) {
+  void put_back(std::uint32_t shard, const Shard& unwritten) {
     age(shards_[shard], unwritten.oldest_us);
     if (unwritten.walk) walk(shard);
-    for (auto& [key, sequence] : unwritten.keys) {
+    for (const auto& [key, sequence] : unwritten.keys) {
       touch(shard, key, sequence, unwritten.oldest_us);
     }
   }

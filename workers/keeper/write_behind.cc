@@ -328,7 +328,7 @@ void WriteBehind::put_back(const Sent& sent) {
 /// What was not sent yet is touched again; what was sent has been settled or put back.
 void WriteBehind::abandon_pass() {
   for (std::uint32_t shard = pass_->shard; shard < pass_->shards.size(); ++shard) {
-    parts_.touched.put_back(shard, std::move(pass_->shards[shard]));
+    parts_.touched.put_back(shard, pass_->shards[shard]);
   }
   pass_.reset();
 }
