@@ -265,7 +265,9 @@ def test_a_killed_supervisor_s_events_are_drained_by_the_next():
         for user in range(200):
             view(shop, f"u{user}", "p1")
         shop.kill()
+        assert shop.deja("stat").stdout.startswith("served is abandoned")
         shop.start()
+        assert shop.deja("stat").stdout.startswith("served is serving")
         assert len(shop.export()) == 200
         assert not [pid for pid in processes.values() if runs(pid)]
         assert shop.stop() == 0

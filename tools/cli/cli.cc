@@ -118,7 +118,7 @@ int run_cli(int argument_count, char** arguments) {
     for (const CLI::App* verb : app.get_subcommands({})) verbs.push_back(verb->get_name());
     if (std::find(verbs.begin(), verbs.end(), arguments[1]) == verbs.end()) {
       std::cerr << "deja: there is no verb \"" << arguments[1] << "\""
-                << did_you_mean(arguments[1], verbs) << ". Run deja help to see all.\n";
+                << did_you_mean(arguments[1], verbs) << " (deja help lists them all)\n";
       return 2;
     }
   }

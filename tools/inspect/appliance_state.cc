@@ -1,6 +1,9 @@
 #include "tools/inspect/appliance_state.h"
 
+#include <signal.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <map>
 
 #include "shm/base/clock.h"
@@ -24,6 +27,17 @@ const char* state_name(SegmentState state) {
       return "superseded";
   }
   return "unknown";
+}
+
+constexpr std::int64_t kSilenceUs = 10'000'000;
+
+/// Nobody ended it, and whoever looked after it is gone: what it accepted waits for the next start.
+bool is_abandoned(const SuperblockLayout& superblock) {
+  const SegmentState state = superblock.state.load(std::memory_order_acquire);
+  if (state == SegmentState::kStopped || state == SegmentState::kSuperseded) return false;
+  // Without a process, or, where nobody buries it, without the sign of life due every second.
+  if (kill(static_cast<pid_t>(superblock.supervisor_pid), 0) != 0 && errno == ESRCH) return true;
+  return wall_us() - superblock.heartbeat_us.load(std::memory_order_relaxed) > kSilenceUs;
 }
 
 /// Writes members of objects with their commas.
@@ -130,6 +144,7 @@ ApplianceState gather_state(const Segment& segment, const std::string& path) {
                     strnlen(superblock.appliance, sizeof superblock.appliance));
   state.segment = path;
   state.state = state_name(superblock.state.load(std::memory_order_acquire));
+  if (is_abandoned(segment.superblock())) state.state = "abandoned";
   state.incarnation = superblock.incarnation;
   state.now_us = wall_us();
   state.up_us = state.now_us - superblock.created_us;

@@ -14,7 +14,9 @@ namespace deja {
 struct ApplianceState {
   std::string name;
   std::string segment;
-  const char* state = "";  ///< "serving"
+  /// "starting", "serving", "draining"; "abandoned" when its supervisor was killed: what was
+  /// accepted waits for the next `deja serve`.
+  const char* state = "";
   std::uint64_t incarnation = 0;
   std::int64_t now_us = 0;
   std::int64_t up_us = 0;
