@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ingest/refusal_codes.h"
+#include "ingest/segment_auth.h"
 #include "ingest/stream_batches.h"
 #include "ingest/stream_decoder.h"
 #include "ingest/stream_frame.h"
@@ -25,12 +27,10 @@ struct StreamFactory::Shared {
   StreamDecoder decoder;
   StreamReply reply;
   Extraction extraction;
-  std::vector<std::string> write_keys;
+  SegmentAuth keys{{}};
   std::string appliance;
   std::int64_t full_ring_wait_us = 0;
   std::vector<char> token;
-
-  [[nodiscard]] bool knows(std::string_view key) const;
 };
 
 namespace {
@@ -47,16 +47,6 @@ constexpr std::uint32_t kHelloVersionByte = 0;
 constexpr std::uint32_t kHelloAckLevelByte = 2;
 constexpr std::uint32_t kBatchSequenceByte = 0;
 constexpr std::uint32_t kBatchSentAtByte = 8;
-
-// Takes the same time wherever the two differ.
-bool equal_in_constant_time(std::string_view a, std::string_view b) {
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t at = 0; at < a.size(); ++at) {
-    const char other = b.empty() ? '\0' : b[at % b.size()];
-    difference |= static_cast<unsigned char>(a[at] ^ other);
-  }
-  return difference == 0;
-}
 
 class StreamHandler : public ConnectionHandler {
  public:
@@ -203,7 +193,7 @@ StreamHandler::Handled StreamHandler::handle_hello(const capnp_view::Message& me
   if (hello.get<std::uint16_t>(kHelloVersionByte) != kStreamVersion) {
     return fail(stream_error::kUnsupportedVersion, "this appliance speaks version 1");
   }
-  if (!shared_.knows({key.data, key.size})) {
+  if (!shared_.keys.knows({key.data, key.size})) {
     return fail(stream_error::kBadWriteKey, "the write key is none of this appliance's");
   }
   const auto level = static_cast<AckLevel>(hello.get<std::uint16_t>(kHelloAckLevelByte));
@@ -346,14 +336,6 @@ StreamHandler::Handled StreamHandler::fail(const char* error_code, const char* m
 
 }  // namespace
 
-bool StreamFactory::Shared::knows(std::string_view key) const {
-  bool known = write_keys.empty();
-  for (const std::string& write_key : write_keys) {
-    if (equal_in_constant_time(key, write_key)) known = true;
-  }
-  return known;
-}
-
 StreamFactory::StreamFactory(std::unique_ptr<Shared> shared) : shared_(std::move(shared)) {}
 StreamFactory::~StreamFactory() = default;
 
@@ -366,7 +348,9 @@ Result<std::unique_ptr<StreamFactory>> StreamFactory::make(const Segment& segmen
                  "Only acks of level 'applied' can be given; set [durability] ack = \"applied\"."};
   }
   auto shared = std::make_unique<Shared>(sink, process, paths);
-  for (const auto key : settings.getWriteKeys()) shared->write_keys.emplace_back(key.cStr());
+  std::vector<std::string> keys;
+  for (const auto key : settings.getWriteKeys()) keys.emplace_back(key.cStr());
+  shared->keys = SegmentAuth(std::move(keys));
   shared->appliance = settings.getAppliance().cStr();
   shared->full_ring_wait_us = settings.getFullRingWaitUs();
   shared->token.resize(token_bytes_max(sink.worker_count()));
