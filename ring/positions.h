@@ -25,20 +25,30 @@ struct TallyLayout {
 };
 static_assert(sizeof(TallyLayout) == 32);
 
-/// File worker-<w>: WorkerLayout │ attempt: PositionLayout × ingest_count.
+/// Which record a worker was at, and whether it died of it (workers/README.md, "Poison").
+struct AttemptLayout {
+  std::atomic<std::uint64_t> position;  // + 1, of the record that is about to be read; 0: none
+  std::atomic<std::uint64_t> cause;     // the signal that the fault handler saw; 0: none
+  std::atomic<std::uint64_t> strikes;   // deaths of the record at `struck`
+  std::atomic<std::uint64_t> struck;    // + 1
+  std::uint64_t reserved[4];
+};
+static_assert(sizeof(AttemptLayout) == kCacheLineBytes);
+
+/// File worker-<w>: WorkerLayout │ attempts: AttemptLayout × (ingest_count + 1), the last one for
+/// the log (a redo, its positions those of the log).
 struct WorkerLayout {
   PositionLayout applied_position;   // in log-<w>: everything before it has had its effect
   PositionLayout returned_position;  // consumer position of return-<w>
   PositionLayout recovered;          // 1 once kReturnEnd was met: all stored profiles are in
   alignas(kCacheLineBytes) TallyLayout tallies[2];  // written in turn; the one that counts is at
                                                     // applied_position
-  /// attempt[r]: position + 1 of the record of ring r that is about to be read for the first time.
-  [[nodiscard]] PositionLayout* attempts() { return reinterpret_cast<PositionLayout*>(this + 1); }
+  [[nodiscard]] AttemptLayout* attempts() { return reinterpret_cast<AttemptLayout*>(this + 1); }
 };
 static_assert(sizeof(WorkerLayout) == 4 * kCacheLineBytes);
 static_assert(offsetof(WorkerLayout, tallies) == 3 * kCacheLineBytes);
 [[nodiscard]] constexpr std::uint64_t worker_file_bytes(std::uint32_t ingest_count) {
-  return sizeof(WorkerLayout) + std::uint64_t{ingest_count} * sizeof(PositionLayout);
+  return sizeof(WorkerLayout) + (std::uint64_t{ingest_count} + 1) * sizeof(AttemptLayout);
 }
 
 /// File ingest-<i>: for each worker w the consumer position of verdict-<w>-<i>.
@@ -46,20 +56,19 @@ static_assert(offsetof(WorkerLayout, tallies) == 3 * kCacheLineBytes);
   return std::uint64_t{worker_count} * sizeof(PositionLayout);
 }
 
-/// File keeper: KeeperLayout │ per worker KeeperLogLayout │ per shard a watermark (PositionLayout's
-/// 8 bytes, packed).
+/// File keeper: KeeperLayout │ per worker KeeperLogLayout │ per shard a watermark, then per shard a
+/// confirmed sequence (8 bytes each, packed).
 struct KeeperLayout {
   PositionLayout epoch;      // one life of the writing side; 0 until it is known
   PositionLayout connected;  // 1 while Redis answers
 };
 struct KeeperLogLayout {
-  PositionLayout drained_position;  // in log-<w>: the keeper has taken what is before it
-  PositionLayout durable_position;  // in log-<w>: synced to the journal
+  PositionLayout drained_position;  // in log-<w>: durable and no longer needed; its space is free
 };
 [[nodiscard]] constexpr std::uint64_t keeper_file_bytes(std::uint32_t worker_count,
                                                         std::uint32_t shard_count) {
   return sizeof(KeeperLayout) + std::uint64_t{worker_count} * sizeof(KeeperLogLayout) +
-         round_up(std::uint64_t{shard_count} * 8, kCacheLineBytes);
+         2 * round_up(std::uint64_t{shard_count} * 8, kCacheLineBytes);
 }
 [[nodiscard]] inline KeeperLogLayout* keeper_logs(void* file) {
   return reinterpret_cast<KeeperLogLayout*>(static_cast<std::uint8_t*>(file) +
@@ -71,6 +80,37 @@ struct KeeperLogLayout {
   return reinterpret_cast<std::atomic<std::uint64_t>*>(static_cast<std::uint8_t*>(file) +
                                                        sizeof(KeeperLayout) +
                                                        worker_count * sizeof(KeeperLogLayout));
+}
+/// confirmed[s]: the watermark as it was redis.loss_window ago and has not been taken back since:
+/// a profile whose sequence is not above it may leave the memory.
+[[nodiscard]] inline std::atomic<std::uint64_t>* keeper_confirmed(void* file,
+                                                                  std::uint32_t worker_count,
+                                                                  std::uint32_t shard_count) {
+  return keeper_watermarks(file, worker_count) +
+         round_up(std::uint64_t{shard_count} * 8, kCacheLineBytes) / 8;
+}
+
+/// What the journal is up to, for ingest.
+enum class JournalState : std::uint64_t {
+  kStarting = 0,  // no keeper has written yet: acks wait
+  kWriting = 1,
+  kFull = 2,    // the disk has no room: durable acks are refused until it has
+  kFailed = 3,  // the disk refuses writes otherwise
+};
+
+/// File durable, the keeper's: state │ for each worker w and ring i, at [w × ingest_count + i], how
+/// far ring-<i>-<w> is durable: everything before it that had an effect was synced to the journal.
+struct DurableLayout {
+  PositionLayout state;  // JournalState
+  [[nodiscard]] PositionLayout* positions() { return reinterpret_cast<PositionLayout*>(this + 1); }
+  [[nodiscard]] const PositionLayout* positions() const {
+    return reinterpret_cast<const PositionLayout*>(this + 1);
+  }
+};
+[[nodiscard]] constexpr std::uint64_t durable_file_bytes(std::uint32_t worker_count,
+                                                         std::uint32_t ingest_count) {
+  return sizeof(DurableLayout) +
+         std::uint64_t{worker_count} * ingest_count * sizeof(PositionLayout);
 }
 
 }  // namespace deja

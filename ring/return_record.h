@@ -1,9 +1,17 @@
-// What the keeper hands back to a worker: ring return-<w>. At start every profile that Redis has,
-// then one kRecovered; the worker puts them into its shards as they were stored.
+// What the keeper hands back to a worker: ring return-<w>.
 //
-//   kReturnProfile: ReturnProfileLayout (48 B) │ key, padded to 8 │ frame
-//   kReturnShard:   ReturnShardLayout: the shard's sequence starts at least there
-//   kReturnEnd:     no payload beyond 8 zero bytes: everything stored has been handed over
+// At start, before the first event is taken from a ring (the worker is not "recovered" yet):
+//   kReturnProfile  ReturnProfileLayout │ key, padded to 8 │ frame: put in as it was stored
+//   kReturnIds      ReturnIdsLayout │ id_low, id_high (2 × u64) × count: the ids of a shard's last
+//                   events, in the order of their sequences
+//   kReturnEvent    ReturnEventLayout │ the EventRecord's words: from the journal, above what the
+//                   store had; applied where the profile does not have its sequence yet
+//   kReturnShard    ReturnShardLayout: the shard's sequence starts at least there
+//   kReturnEnd      8 zero bytes: everything stored has been handed over
+//
+// Later, in answer to a log record with kLogBeganPartial:
+//   kReturnStored   as kReturnProfile: the stored part of a profile that is partial now
+//   kReturnNothing  ReturnProfileLayout │ key, with frame_bytes 0: the store has nothing
 #pragma once
 
 #include <cstddef>
@@ -14,6 +22,14 @@ namespace deja {
 inline constexpr std::uint32_t kReturnProfile = 1;
 inline constexpr std::uint32_t kReturnShard = 2;
 inline constexpr std::uint32_t kReturnEnd = 3;
+inline constexpr std::uint32_t kReturnEvent = 4;
+inline constexpr std::uint32_t kReturnIds = 5;
+inline constexpr std::uint32_t kReturnStored = 6;
+inline constexpr std::uint32_t kReturnNothing = 7;
+
+/// ReturnShardLayout::flags: the store has profiles of this shard that were not handed over, since
+/// the table has no room for all of them.
+inline constexpr std::uint32_t kReturnShardHasAbsent = 1;
 
 struct ReturnProfileLayout {
   std::uint64_t sequence;
@@ -31,8 +47,21 @@ static_assert(sizeof(ReturnProfileLayout) == 48);
 struct ReturnShardLayout {
   std::uint64_t sequence;
   std::uint32_t shard;
-  std::uint32_t reserved;
+  std::uint32_t flags;
 };
 static_assert(sizeof(ReturnShardLayout) == 16);
+
+struct ReturnEventLayout {
+  std::uint64_t sequence;
+  std::uint32_t shard;
+  std::uint32_t event_bytes;
+};
+static_assert(sizeof(ReturnEventLayout) == 16);
+
+struct ReturnIdsLayout {
+  std::uint32_t shard;
+  std::uint32_t count;
+};
+static_assert(sizeof(ReturnIdsLayout) == 8);
 
 }  // namespace deja

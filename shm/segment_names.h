@@ -15,6 +15,7 @@
 //   ring-<i>-<w>        ingest        the service                ring/spsc_ring.h
 //   ingest-<i>          ingest        the service                ring/positions.h
 //   keeper              keeper        the service                ring/positions.h
+//   durable             keeper        the service                ring/positions.h
 //   return-<w>          keeper        the service                ring/return_record.h
 //   bell-<name>         the sleeper   the service                ring/bell.h
 //   bell-<name>.fifo    —             the service                a FIFO, without incarnation

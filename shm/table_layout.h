@@ -55,7 +55,8 @@ struct ShardLayout {
   std::atomic<std::uint64_t> overflow_count;  ///< overflow buckets linked in
   std::atomic<std::uint64_t> refused_count;   ///< new users that found no room
   std::atomic<std::uint64_t> cleared_count;
-  std::uint8_t reserved_owner[16];
+  std::atomic<std::uint64_t> has_absent;  ///< 1: the store may have profiles that are not here
+  std::uint8_t reserved_owner[8];
 };
 static_assert(sizeof(ShardLayout) == TableGeometry::kShardHeaderBytes);
 static_assert(offsetof(ShardLayout, shard) == 8);

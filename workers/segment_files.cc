@@ -73,6 +73,8 @@ void add_service_files(SegmentPlan& plan) {
     add_bell(plan, ingest_bell(thread));
   }
   plan.files.push_back(zero_file("keeper", keeper_file_bytes(plan.worker_count, plan.shard_count)));
+  plan.files.push_back(
+      zero_file("durable", durable_file_bytes(plan.worker_count, plan.ingest_count)));
   add_bell(plan, kKeeperBell);
   for (const char* name : {"supervisor", "ingest", "keeper", "console"}) add_process(plan, name);
 }
