@@ -38,7 +38,7 @@ inline constexpr std::uint32_t kLogBeganPartial = 1;
 /// Why a worker did not apply a record. The numbers go over the verdict ring to ingest.
 enum class RefusalReason : std::uint8_t {
   kNone = 0,
-  kTableFull = 1,    ///< a new user, and no room: 503
+  kTableFull = 1,     ///< a new user, and no room: 503
   kBrokenRecord = 2,  ///< the bytes in the ring are not an event record
   kPoison = 3         ///< its worker died of it three times
 };
@@ -52,7 +52,7 @@ struct LogRecordLayout {
   std::uint16_t ring;  // r: number of the ingest thread
   LogKind kind;
   RefusalReason reason;
-  std::uint32_t event_bytes;    // of the payload
+  std::uint32_t event_bytes;  // of the payload
   std::uint32_t flags;
 };
 static_assert(sizeof(LogRecordLayout) == 48);
