@@ -15,11 +15,28 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 /// Log records taken before the loop looks at what else is due.
 constexpr std::uint64_t kRecordsPerCycle = 4096;
 constexpr std::uint64_t kAllRecords = ~std::uint64_t{0};
-constexpr std::int64_t kConnectBackoffMaxMs = 1000;
 constexpr unsigned kNapUs = 1000;
+constexpr std::int64_t kTendEveryNs = 100'000'000;
+constexpr std::int64_t kPartsEveryNs = 2'000'000;
+/// How long a write to Redis waits for a journal that can't be written.
+constexpr std::int64_t kJournalPatienceNs = 1'000'000'000;
+/// How long a stop waits for a Redis that is away, once the journal has everything.
+constexpr std::int64_t kAwayAtStopNs = 5'000'000'000;
 
 std::string_view text_of(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+JournalIdentity journal_identity_of(const Segment& segment) {
+  return {segment.settings().getAppliance(), segment.superblock().shard_count,
+          std::string(text_of(segment.catalog_bytes()))};
+}
+
+JournalLimits journal_limits_of(const Segment& segment, const KeeperOptions& options) {
+  JournalLimits limits;
+  limits.segment_bytes = options.journal_segment_bytes;
+  limits.group_commit_ns = segment.settings().getGroupCommitUs() * 1000;
+  return limits;
 }
 
 StoreIdentity identity_of(const Segment& segment, const StoredCatalog& catalog) {
@@ -55,15 +72,38 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const std::string& segment_director
   if (!table) return table.error();
   Result<Bell> bell = Bell::open(*segment, kKeeperBell);
   if (!bell) return bell.error();
+  Result<MappedFile> durable = segment->map("durable", MappedFile::Mode::kReadWrite);
+  if (!durable) return durable.error();
+  if (durable->bytes() < durable_file_bytes(superblock.worker_count, superblock.ingest_count)) {
+    return Error{"a file of the keeper is shorter than its superblock says", 0,
+                 "The segment is damaged: stop the appliance and start it again"};
+  }
   std::vector<LogDrain> logs;
   for (std::uint32_t worker = 0; worker < superblock.worker_count; ++worker) {
-    Result<LogDrain> log = LogDrain::open(*segment, worker, keeper_logs(file->data()) + worker);
+    PositionLayout* positions = durable->at<DurableLayout>()->positions();
+    Result<LogDrain> log = LogDrain::open(*segment, worker, keeper_logs(file->data()) + worker,
+                                          positions + worker * superblock.ingest_count);
     if (!log) return log.error();
     logs.push_back(std::move(*log));
   }
-  Files files{std::move(*segment), std::move(*file),    ProcessFile(std::move(*process), "keeper"),
-              std::move(*table),   std::move(*catalog), std::move(*url),
-              std::move(*bell),    std::move(logs)};
+  std::vector<BellRope> ingest_bells;
+  for (std::uint32_t thread = 0; thread < superblock.ingest_count; ++thread) {
+    Result<BellRope> rope = BellRope::open(*segment, ingest_bell(thread));
+    if (!rope) return rope.error();
+    ingest_bells.push_back(std::move(*rope));
+  }
+  std::string journal_directory = options.journal_directory;
+  if (journal_directory.empty()) {
+    journal_directory =
+        std::string(segment->settings().getDurabilityDirectory().cStr()) + "/journal";
+  }
+  Result<std::unique_ptr<JournalDisk>> disk = open_journal_disk(journal_directory);
+  if (!disk) return disk.error();
+  Files files{
+      std::move(*segment),     std::move(*file),    ProcessFile(std::move(*process), "keeper"),
+      std::move(*table),       std::move(*catalog), std::move(*url),
+      std::move(*bell),        std::move(*durable), std::move(logs),
+      std::move(ingest_bells), std::move(*disk)};
   return std::unique_ptr<Keeper>(new Keeper(std::move(files), options));
 }
 
@@ -76,11 +116,21 @@ Keeper::Keeper(Files files, const KeeperOptions& options)
           keeper_watermarks(files_.keeper_file.data(), files_.segment.superblock().worker_count)),
       touched_(files_.segment.superblock().shard_count, options.touched_max),
       readable_(files_.catalog),
+      loss_window_(
+          keeper_confirmed(files_.keeper_file.data(), files_.segment.superblock().worker_count,
+                           files_.segment.superblock().shard_count),
+          files_.segment.superblock().shard_count,
+          files_.segment.settings().getLossWindowUs() * 1000),
       store_(files_.url, options.redis, identity_of(files_.segment, files_.catalog),
              [this] {
                heartbeat();
-               drain_logs(kRecordsPerCycle);
+               journal_pass(kRecordsPerCycle);
              }),
+      images_(store_, files_.catalog, files_.segment.geometry(), files_.process),
+      journal_(*files_.journal_disk, journal_identity_of(files_.segment),
+               journal_limits_of(files_.segment, options)),
+      pruner_(*files_.journal_disk, journal_identity_of(files_.segment),
+              static_cast<std::uint32_t>(files_.segment.superblock().dedup_window)),
       epoch_(shared_->epoch.value.load(std::memory_order_relaxed)) {
   const std::int64_t flush_every_us = files_.segment.settings().getFlushEveryUs();
   if (flush_every_us > 0) options_.write_behind.flush_every_ns = flush_every_us * 1000;
@@ -90,102 +140,11 @@ Keeper::Keeper(Files files, const KeeperOptions& options)
 
 Status Keeper::run(const std::atomic<bool>& stop) {
   stop_ = &stop;
-  for (const auto step : {&Keeper::reach_redis, &Keeper::restore}) {
-    const Result<bool> done = (this->*step)();
-    if (!done) return done.error();
-    if (!*done) return Done{};  // told to stop before anything was served
-  }
-  create_write_behind();
+  const Result<bool> started = start();
+  if (!started) return started.error();
+  if (!*started) return Done{};  // told to stop before anything was served
   serve();
   return finish();
-}
-
-// --- start --------------------------------------------------------------------------------------
-
-Result<bool> Keeper::reach_redis() {
-  std::int64_t deadline_ns = steady_ns() + options_.redis_wait_ms * kNsPerMs;
-  std::int64_t wait_ms = options_.write_behind.backoff_min_ms;
-  std::string said;
-  for (;;) {
-    std::string note;
-    const std::optional<StoreFault> fault = store_.open(epoch_, true, note);
-    if (!note.empty()) complain(note);
-    if (!fault) break;
-    if (fault->kind == StoreFault::Kind::kRefused) return Error{fault->sentence, 0, {}};
-    counters_.errors.add();
-    if (fault->sentence != said) complain(said = fault->sentence);
-    if (fault->kind == StoreFault::Kind::kLoading) {
-      deadline_ns = steady_ns() + options_.redis_wait_ms * kNsPerMs;
-    }
-    if (steady_ns() >= deadline_ns) {
-      return Error{"Redis can't be used: " + fault->sentence, 0,
-                   "Serving without what it has would forget people: start Redis, or correct "
-                   "[redis] url"};
-    }
-    for (std::int64_t napped_ms = 0; napped_ms < wait_ms; ++napped_ms) {
-      if (!nap()) return false;
-    }
-    wait_ms = std::min(wait_ms * 2, kConnectBackoffMaxMs);
-  }
-  shared_->epoch.value.store(epoch_, std::memory_order_release);
-  return true;
-}
-
-Result<bool> Keeper::restore() {
-  Result<ReturnRings> rings = ReturnRings::open(files_.segment, [this] { return nap(); });
-  if (!rings) return rings.error();
-  if (!rings->wait_until_consumed()) return false;
-  std::vector<std::uint64_t> in_redis;
-  const Result<bool> read = read_back(*rings, in_redis);
-  if (!read || !*read) return read;
-  // The walk below must find in the table what was handed over just now.
-  if (translated_ && !rings->wait_until_consumed()) return false;
-  for (std::uint32_t shard = 0; shard < in_redis.size(); ++shard) {
-    std::uint64_t watermark = in_redis[shard];
-    if (translated_) {
-      // All is written again in this config's form: what lies there in another's would bring a
-      // dropped feature back with a later config, without what has happened since.
-      watermark = 0;
-      touched_.walk(shard);
-    } else if (!rings->waits(files_.segment.geometry().owner_of(shard))) {
-      // This worker has gone on since it recovered, and what the last keeper had collected of it
-      // died with that keeper: everything above the lower of the two watermarks is looked at.
-      watermark = std::min(watermark, watermarks_[shard].load(std::memory_order_relaxed));
-      touched_.walk(shard);
-    }
-    watermarks_[shard].store(watermark, std::memory_order_release);
-  }
-  return true;
-}
-
-Result<bool> Keeper::read_back(ReturnRings& rings, std::vector<std::uint64_t>& in_redis) {
-  bool wanted = false;
-  for (std::uint32_t worker = 0; worker < files_.logs.size(); ++worker) {
-    wanted |= rings.waits(worker);
-  }
-  for (;;) {
-    const std::optional<StoreFault> fault = store_.read_watermarks(in_redis);
-    std::string problem = fault ? fault->sentence : std::string();
-    if (!fault && !wanted) return true;
-    if (!fault) {
-      ReadBack back(
-          {store_, rings, files_.catalog, files_.segment.geometry(), counters_, files_.process});
-      const ReadBack::Outcome outcome = back.run(in_redis);
-      if (outcome == ReadBack::Outcome::kStopped) return false;
-      if (outcome == ReadBack::Outcome::kDone) {
-        translated_ = back.translated_count() != 0;
-        say("restored " + std::to_string(back.restored_count()) + " profiles, " +
-            std::to_string(back.translated_count()) + " of them from another config; " +
-            std::to_string(back.refused_count()) + " were refused");
-        return true;
-      }
-      problem = back.problem();
-    }
-    complain("reading back begins again: " + problem);
-    store_.close();
-    const Result<bool> reached = reach_redis();
-    if (!reached || !*reached) return reached;
-  }
 }
 
 void Keeper::create_write_behind() {
@@ -198,61 +157,190 @@ void Keeper::create_write_behind() {
                          files_.process,
                          readable_,
                          files_.catalog.hash,
-                         [this] { drain_logs(kAllRecords); }};
+                         loss_window_,
+                         [this] { journal_pass(kAllRecords); },
+                         [this] { return make_durable(); }};
   write_behind_.emplace(std::move(parts), options_.write_behind, epoch_);
 }
 
 // --- duty cycle ---------------------------------------------------------------------------------
 
 void Keeper::serve() {
-  IdleStrategy idle(schema::Wait::ADAPTIVE);
+  IdleStrategy strategy(schema::Wait::ADAPTIVE);
   std::int64_t due_ns = 0;
-  const auto stopping = [this] { return stop_->load(std::memory_order_acquire); };
   while (!stopping() && write_behind_->fenced().empty()) {
     heartbeat();
-    const std::uint64_t work_count = drain_logs(kRecordsPerCycle);
+    const std::uint64_t work_count = journal_pass(kRecordsPerCycle);
     if (steady_ns() >= due_ns) due_ns = steady_ns() + write_behind_->tick();
-    if (work_count != 0 && work_count < kRecordsPerCycle) {
-      // Nobody waits for the keeper yet: a nap collects the next events without each of them having
-      // to wake it, which would cost its worker a system call.
-      usleep(kNapUs);
-      continue;
+    tend();
+    if (work_count < kRecordsPerCycle) idle(strategy, work_count);
+  }
+}
+
+void Keeper::idle(IdleStrategy& strategy, std::uint64_t work_count) {
+  if (journal_.under_way()) {
+    journal_.wait(kNapUs * 1000);
+    // A group that waits for a disk is no reason to spin.
+    if (journal_.state() != JournalState::kWriting) usleep(kNapUs);
+    return;
+  }
+  if (!journal_.idle()) {
+    // A group is being collected: a nap collects more of it, without each event having to wake the
+    // keeper, which would cost its worker a system call.
+    const std::int64_t window_us = files_.segment.settings().getGroupCommitUs();
+    if (window_us > 0) usleep(static_cast<unsigned>(std::min<std::int64_t>(window_us, kNapUs)));
+    return;
+  }
+  strategy.wait(work_count, files_.bell, [&] { return !logs_empty() || stopping(); });
+}
+
+void Keeper::tend() {
+  const std::int64_t now_ns = steady_ns();
+  if (!stored_parts_->empty() && now_ns >= parts_at_ns_) {
+    if (Status asked = stored_parts_->tick(); !asked) write_behind_->lost(asked.error().message());
+    parts_at_ns_ = steady_ns() + kPartsEveryNs;
+  }
+  if (now_ns < tend_at_ns_) return;
+  tend_at_ns_ = now_ns + kTendEveryNs;
+  loss_window_.tick(watermarks_, now_ns);
+  prune();
+  counters_.journal_bytes.set(journal_.written_bytes());
+  counters_.journal_failures.set(journal_.failures());
+  counters_.journal_segments.set(pruner_.segment_count());
+}
+
+void Keeper::prune() {
+  if (!adopted_) {
+    // What former lives wrote is known to lie below what was logged when this one began.
+    for (std::size_t worker = 0; worker < files_.logs.size(); ++worker) {
+      if (!files_.logs[worker].drained(logged_at_start_[worker])) return;
     }
-    idle.wait(work_count, files_.bell, [&] { return !logs_empty() || stopping(); });
+    std::vector<std::uint64_t> highest;
+    for (std::uint32_t shard = 0; shard < touched_.shard_count(); ++shard) {
+      highest.push_back(files_.table.shard(shard).sequence());
+    }
+    const JournalSegmentName first{journal_.segment().epoch, 0};
+    if (Status done = pruner_.adopt(first, highest); !done) {
+      files_.process.error(done.error().message());
+      return;
+    }
+    adopted_ = true;
+  }
+  if (const Result<bool> worked = pruner_.work(loss_window_.confirmed()); !worked) {
+    files_.process.error(worked.error().message());
   }
 }
 
 Status Keeper::finish() {
-  const std::int64_t deadline_ns = steady_ns() + options_.drain_bound_ms * kNsPerMs;
+  const std::int64_t begin_ns = steady_ns();
   for (;;) {
     if (!write_behind_->fenced().empty()) return Error{write_behind_->fenced(), 0, {}};
     heartbeat();
-    drain_logs(kAllRecords);
-    if (write_behind_->everything_written()) break;
-    (void)write_behind_->tick(true);
-    if (write_behind_->everything_written()) continue;
-    if (steady_ns() >= deadline_ns) {
-      return Error{write_behind_->unwritten(), 0,
-                   "They are lost when the segment goes: keep it, and start Redis"};
+    journal_pass(kAllRecords, true);
+    if (!all_durable()) {
+      if (steady_ns() - begin_ns >= options_.drain_bound_ms * kNsPerMs) {
+        return Error{"events are neither in the journal nor in Redis: " + journal_.problem(), 0,
+                     "They are lost when the segment goes: keep it"};
+      }
+      journal_.wait(kNapUs * 1000);
+      continue;
     }
-    usleep(kNapUs);
+    if (write_behind_->everything_written() || write_behind_->only_partial_left()) break;
+    (void)write_behind_->tick(true);
+    const std::int64_t waited_ns = steady_ns() - begin_ns;
+    if (waited_ns >= options_.drain_bound_ms * kNsPerMs ||
+        (!store_.connected() && waited_ns >= kAwayAtStopNs)) {
+      // Nothing is lost: the next start has it from the journal.
+      say(write_behind_->unwritten() + "; the journal has them");
+      break;
+    }
+    if (!write_behind_->everything_written()) usleep(kNapUs);
   }
   shared_->connected.value.store(0, std::memory_order_release);
   counters_.connected.set(0);
   return Done{};
 }
 
-std::uint64_t Keeper::drain_logs(std::uint64_t records_max) {
-  std::uint64_t count = 0;
-  for (LogDrain& log : files_.logs) {
-    count += log.drain(touched_, counters_, files_.process, records_max);
+// --- journal ------------------------------------------------------------------------------------
+
+std::uint64_t Keeper::journal_pass(std::uint64_t records_max, bool at_once) {
+  if (!journal_begun_) return 0;
+  const std::uint64_t count = drain_logs(records_max);
+  journal_.tick(steady_ns(), at_once);
+  pruner_.writing(journal_.segment());
+  bool any = false;
+  for (LogDrain& log : files_.logs) any |= log.settle(journal_.durable_group(), counters_);
+  show_journal();
+  if (any) {
+    for (BellRope& rope : files_.ingest_bells) static_cast<void>(rope.ring_if_asleep());
   }
   return count;
+}
+
+std::uint64_t Keeper::drain_logs(std::uint64_t records_max) {
+  std::uint64_t count = 0;
+  const LogDrain::Into into{journal_, pruner_, touched_, *stored_parts_, counters_, files_.process};
+  for (LogDrain& log : files_.logs) count += log.drain(into, records_max);
+  return count;
+}
+
+bool Keeper::make_durable() {
+  std::vector<std::uint64_t> wanted;
+  for (const LogDrain& log : files_.logs) wanted.push_back(log.logged_position());
+  const std::int64_t begin_ns = steady_ns();
+  const auto in_time = [&] {
+    heartbeat();
+    return journal_.state() == JournalState::kWriting ||
+           steady_ns() - begin_ns < kJournalPatienceNs;
+  };
+  const auto all_drained = [&] {
+    for (std::size_t worker = 0; worker < wanted.size(); ++worker) {
+      if (!files_.logs[worker].drained(wanted[worker])) return false;
+    }
+    return true;
+  };
+  journal_pass(kAllRecords, true);
+  while (!all_drained()) {
+    if (!in_time()) return false;
+    journal_.wait(kNapUs * 1000);
+    journal_pass(kAllRecords, true);
+  }
+  const std::uint64_t group = journal_.covering_group();
+  while (journal_.durable_group() < group) {
+    if (!in_time()) return false;
+    journal_.wait(kNapUs * 1000);
+    if (journal_.state() != JournalState::kWriting) usleep(kNapUs);
+    journal_pass(kRecordsPerCycle, true);
+  }
+  return true;
+}
+
+void Keeper::show_journal() {
+  const JournalState state = journal_.state();
+  auto& shown = files_.durable_file.at<DurableLayout>()->state.value;
+  const auto word = static_cast<std::uint64_t>(state);
+  if (shown.load(std::memory_order_relaxed) != word) {
+    shown.store(word, std::memory_order_release);
+    counters_.journal_state.set(word);
+  }
+  if (journal_.problem() == journal_problem_) return;
+  journal_problem_ = journal_.problem();
+  if (journal_problem_.empty()) {
+    say("the journal is written again");
+  } else {
+    complain(journal_problem_);
+  }
 }
 
 bool Keeper::logs_empty() const {
   return std::all_of(files_.logs.begin(), files_.logs.end(),
                      [](const LogDrain& log) { return log.empty(); });
+}
+
+bool Keeper::all_durable() const {
+  return journal_.idle() &&
+         std::all_of(files_.logs.begin(), files_.logs.end(),
+                     [](const auto& log) { return log.empty() && log.settled(); });
 }
 
 void Keeper::heartbeat() {
@@ -261,9 +349,9 @@ void Keeper::heartbeat() {
 
 bool Keeper::nap() {
   heartbeat();
-  drain_logs(kRecordsPerCycle);
+  journal_pass(kRecordsPerCycle);
   usleep(kNapUs);
-  return !stop_->load(std::memory_order_acquire);
+  return !stopping();
 }
 
 void Keeper::say(const std::string& sentence) const {

@@ -1,12 +1,14 @@
 // The keeper: drains the workers' logs, writes what they changed to Redis behind them, and at start
 // hands back what Redis has. One thread runs it: deja-keeper's main, or a test's.
 //
-//   start: connect │ epoch │ read back (or, in a living segment, mark everything to be looked at)
-//   then, until told to stop: drain logs → [journal] → touched set → write-behind
-//   stop:  drain logs to their end │ write everything │ watermarks
+//   start, nothing served yet:  connect │ epoch │ read store and journal back
+//   start, in a living segment: epoch above the journal's │ everything is looked at again
+//   both:                       the journal's first segment of this life, durably
+//   then, until told to stop:   drain logs → journal → durable positions │ touched set →
+//                               write-behind │ stored parts │ pruning
+//   stop:  drain logs to their end │ journal │ write everything │ watermarks
 //
-// The journal comes between drain and touched set (workers/keeper/log_drain.h); until it is there
-// an event is visible, and survives any kill, but not the power: ack level "applied".
+// In a living segment nothing waits for Redis: it is connected to when it is there.
 #pragma once
 
 #include <atomic>
@@ -19,11 +21,17 @@
 #include "ring/bell.h"
 #include "ring/idle_strategy.h"
 #include "shm/segment.h"
+#include "workers/journal/journal_index.h"
+#include "workers/journal/journal_pruner.h"
+#include "workers/journal/journal_writer.h"
 #include "workers/keeper/keeper_counters.h"
 #include "workers/keeper/log_drain.h"
+#include "workers/keeper/loss_window.h"
 #include "workers/keeper/read_back.h"
 #include "workers/keeper/redis_store.h"
 #include "workers/keeper/return_rings.h"
+#include "workers/keeper/stored_images.h"
+#include "workers/keeper/stored_parts.h"
 #include "workers/keeper/table_view.h"
 #include "workers/keeper/touched_set.h"
 #include "workers/keeper/write_behind.h"
@@ -31,6 +39,8 @@
 namespace deja {
 
 struct KeeperOptions {
+  std::string journal_directory;  ///< empty: "journal" in the settings' directory
+  std::uint64_t journal_segment_bytes = 64U << 20U;
   std::int64_t redis_wait_ms = 30'000;   ///< at start
   std::int64_t drain_bound_ms = 30'000;  ///< at the end
   std::size_t touched_max = 1U << 18U;
@@ -57,20 +67,43 @@ class Keeper {
     StoredCatalog catalog;
     RedisUrl url;
     Bell bell;
+    MappedFile durable_file;
     std::vector<LogDrain> logs;
+    std::vector<BellRope> ingest_bells;
+    std::unique_ptr<JournalDisk> journal_disk;
   };
   Keeper(Files files, const KeeperOptions& options);
 
-  /// These three: false when told to stop meanwhile.
+  // keeper_start.cc. Of the results: false when told to stop meanwhile.
+  [[nodiscard]] Result<bool> start();
   [[nodiscard]] Result<bool> reach_redis();
+  [[nodiscard]] Result<bool> begin_journal();
   [[nodiscard]] Result<bool> restore();
-  [[nodiscard]] Result<bool> read_back(ReturnRings& rings, std::vector<std::uint64_t>& in_redis);
+  [[nodiscard]] Result<bool> read_back(std::vector<std::uint64_t>& in_redis);
+  [[nodiscard]] Result<JournalIndex> read_journal(const std::vector<std::uint64_t>& in_redis);
+  [[nodiscard]] Result<std::uint64_t> highest_journal_epoch() const;
+  void note_unjournaled(const JournalIndex& journal, const std::vector<std::uint64_t>& in_redis,
+                        const std::vector<std::uint64_t>& sequences);
+  void take_over();
+
+  // keeper.cc
   void create_write_behind();
   void serve();
   [[nodiscard]] Status finish();
   /// Takes what the logs hold, `records_max` of each at most.
   std::uint64_t drain_logs(std::uint64_t records_max);
+  /// Drains, writes the journal, tells what is durable. Returns how many records it took.
+  std::uint64_t journal_pass(std::uint64_t records_max, bool at_once = false);
+  [[nodiscard]] bool make_durable();
+  void show_journal();
+  /// What is due now and then: confirming, pruning.
+  void tend();
+  void prune();
+  /// Sleeps as long as nothing is to be expected.
+  void idle(IdleStrategy& strategy, std::uint64_t work_count);
+  [[nodiscard]] bool stopping() const { return stop_->load(std::memory_order_acquire); }
   [[nodiscard]] bool logs_empty() const;
+  [[nodiscard]] bool all_durable() const;
   void heartbeat();
   /// Sleeps a millisecond, draining; false once told to stop.
   bool nap();
@@ -84,11 +117,24 @@ class Keeper {
   std::atomic<std::uint64_t>* watermarks_;
   TouchedSet touched_;
   ReadableFields readable_;
+  LossWindow loss_window_;
   RedisStore store_;
+  StoredImages images_;
+  JournalWriter journal_;
+  JournalPruner pruner_;
+  std::optional<ReturnRings> rings_;
+  std::optional<StoredParts> stored_parts_;
   std::optional<WriteBehind> write_behind_;
   const std::atomic<bool>* stop_ = nullptr;
   std::uint64_t epoch_ = 0;
-  bool translated_ = false;  ///< something read back was of another config
+  bool journal_begun_ = false;
+  bool cold_ = false;                           ///< some worker has still to get what is stored
+  bool translated_ = false;                     ///< something read back was of another config
+  bool adopted_ = false;                        ///< former lives' segments are known to the pruner
+  std::vector<std::uint64_t> logged_at_start_;  ///< by worker
+  std::int64_t tend_at_ns_ = 0;
+  std::int64_t parts_at_ns_ = 0;
+  std::string journal_problem_;  ///< as it was said last
 };
 
 }  // namespace deja

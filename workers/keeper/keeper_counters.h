@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "ring/log_record.h"
 #include "shm/process_file.h"
 
 namespace deja {
@@ -22,14 +21,20 @@ struct KeeperCounters {
         translated(file.counter("deja_profiles_translated_total")),
         broken_records(file.counter("deja_log_records_total{kind=\"broken\"}")),
         walks(file.counter("deja_keeper_shard_walks_total")),
+        journal_bytes(file.counter("deja_journal_bytes_total")),
+        journal_failures(file.counter("deja_journal_failures_total")),
+        journal_segments(file.gauge("deja_journal_segments")),
+        journal_state(file.gauge("deja_journal_state")),
+        replayed(file.counter("deja_journal_replayed_total")),
+        partial_wanted(file.gauge("deja_partial_profiles_wanted")),
+        stored_parts(file.counter("deja_stored_parts_total")),
         flush_seconds(file.histogram("deja_flush_seconds")) {
     log_records[0] = file.counter("deja_log_records_total{kind=\"applied\"}");
     log_records[1] = file.counter("deja_log_records_total{kind=\"duplicate\"}");
     log_records[2] = file.counter("deja_log_records_total{kind=\"refused\"}");
     log_records[3] = file.counter("deja_log_records_total{kind=\"dead\"}");
+    log_records[4] = file.counter("deja_log_records_total{kind=\"merged\"}");
   }
-
-  Counter& of(LogKind kind) { return log_records[static_cast<unsigned>(kind) - 1]; }
 
   Counter written;
   Counter older;
@@ -43,7 +48,14 @@ struct KeeperCounters {
   Counter translated;
   Counter broken_records;
   Counter walks;  ///< shards whose whole index was looked at
-  Counter log_records[4];
+  Counter journal_bytes;
+  Counter journal_failures;  ///< writes, syncs and new segments that the disk refused
+  Counter journal_segments;
+  Counter journal_state;  ///< JournalState: 1 writing, 2 full, 3 failed
+  Counter replayed;       ///< events applied again from the journal
+  Counter partial_wanted;
+  Counter stored_parts;    ///< handed over for partial profiles
+  Counter log_records[5];  ///< by LogKind - 1; counted once they are durable
   Histogram flush_seconds;
 };
 

@@ -1,40 +1,21 @@
 #include "workers/keeper/log_drain.h"
 
-#include <capnp/message.h>
-
+#include <algorithm>
 #include <cstring>
 
-#include "ring/event_record.capnp.h"
+#include "ring/return_record.h"
+#include "shm/base/crash_point.h"
+#include "workers/journal/event_facts.h"
 
 namespace deja {
 namespace {
 
-/// The key of an event record; its bytes stay those of `words`. Null, or what is wrong.
-const char* key_of_event(const std::uint64_t* words, std::size_t count, std::uint32_t key_bytes_max,
-                         std::uint32_t shard, Key& key) {
-  const kj::ArrayPtr<const capnp::word> segment(reinterpret_cast<const capnp::word*>(words), count);
-  const kj::ArrayPtr<const capnp::word> segments[] = {segment};
-  try {
-    capnp::SegmentArrayMessageReader message(segments);
-    const auto event = message.getRoot<schema::EventRecord>();
-    const auto bytes = event.getKey();
-    if (bytes.size() == 0 || bytes.size() > key_bytes_max) return "a key of an impossible size";
-    if (event.getKeyNamespace() > static_cast<std::uint8_t>(KeyNamespace::kAnonymous)) {
-      return "an unknown key namespace";
-    }
-    if (event.getShard() != shard) return "an event of another shard";
-    key = {static_cast<KeyNamespace>(event.getKeyNamespace()),
-           reinterpret_cast<const char*>(bytes.begin()), static_cast<std::uint32_t>(bytes.size())};
-    return nullptr;
-  } catch (const kj::Exception&) {
-    return "an event that is not an event record";
-  }
-}
+constexpr std::size_t kHeadWords = sizeof(LogRecordLayout) / 8;
 
 }  // namespace
 
 Result<LogDrain> LogDrain::open(const Segment& segment, std::uint32_t worker,
-                                KeeperLogLayout* positions) {
+                                KeeperLogLayout* positions, PositionLayout* durable) {
   const std::string name = "log-" + std::to_string(worker);
   Result<MappedFile> file = segment.map(name, MappedFile::Mode::kReadOnly);
   if (!file) return file.error();
@@ -42,15 +23,17 @@ Result<LogDrain> LogDrain::open(const Segment& segment, std::uint32_t worker,
     return Error{name + " is shorter than its superblock says", 0,
                  "Stop the appliance and start it again"};
   }
-  return LogDrain(std::move(*file), segment.geometry(), worker, positions);
+  return LogDrain(std::move(*file), segment, worker, positions, durable);
 }
 
-LogDrain::LogDrain(MappedFile file, const TableGeometry& geometry, std::uint32_t worker,
-                   KeeperLogLayout* positions)
+LogDrain::LogDrain(MappedFile file, const Segment& segment, std::uint32_t worker,
+                   KeeperLogLayout* positions, PositionLayout* durable)
     : file_(std::move(file)),
       consumer_(file_.data(), file_.bytes(), &positions->drained_position.value),
-      geometry_(geometry),
-      worker_(worker) {}
+      geometry_(segment.geometry()),
+      worker_(worker),
+      ring_count_(segment.superblock().ingest_count),
+      durable_(durable) {}
 
 void LogDrain::walk_shards(TouchedSet& touched) const {
   for (std::uint32_t shard = worker_; shard < geometry_.shard_count;
@@ -59,10 +42,9 @@ void LogDrain::walk_shards(TouchedSet& touched) const {
   }
 }
 
-std::uint64_t LogDrain::drain(TouchedSet& touched, KeeperCounters& counters, ProcessFile& process,
-                              std::uint64_t records_max) {
+std::uint64_t LogDrain::drain(const Into& into, std::uint64_t records_max) {
   if (broken_) {
-    walk_shards(touched);
+    walk_shards(into.touched);
     return 0;
   }
   const std::uint64_t until = consumer_.producer_position();
@@ -70,48 +52,154 @@ std::uint64_t LogDrain::drain(TouchedSet& touched, KeeperCounters& counters, Pro
   while (count < records_max && consumer_.read_position() != until) {
     const RingRecord record = consumer_.next();
     if (record.outcome == RingRecord::Outcome::kEmpty) break;
-    const char* fault = "a ring that makes no sense; nothing behind it can be read";
+    Taken taken = Taken::kBroken;
     if (record.outcome == RingRecord::Outcome::kBroken) {
       broken_ = true;
+      fault_ = "a ring that makes no sense; nothing behind it can be read";
     } else {
-      fault = take(record, touched, counters);
-      ++count;
+      taken = take(record, into);
     }
-    if (fault != nullptr) {
-      counters.broken_records.add();
-      process.error("log-" + std::to_string(worker_) + ": " + fault);
-      walk_shards(touched);
+    if (taken == Taken::kNoRoom) {
+      consumer_.seek(record.position);
+      break;
+    }
+    if (taken == Taken::kBroken) {
+      into.counters.broken_records.add();
+      into.process.error("log-" + std::to_string(worker_) + ": " + fault_);
+      walk_shards(into.touched);
     }
     if (broken_) break;
+    mark(taken == Taken::kDone ? head_ : LogRecordLayout{}, record.end_position,
+         into.journal.covering_group());
+    ++count;
   }
-  if (count != 0) consumer_.release(consumer_.read_position());
   return count;
 }
 
-const char* LogDrain::take(const RingRecord& record, TouchedSet& touched,
-                           KeeperCounters& counters) {
-  if (record.type != kLogRecord) return "a record of an unknown type";
-  if (record.size_bytes < sizeof(LogRecordLayout)) return "a record that is too short";
+LogDrain::Taken LogDrain::take(const RingRecord& record, const Into& into) {
+  fault_ = nullptr;
+  if (record.type != kLogRecord) {
+    fault_ = "a record of an unknown type";
+  } else if (record.size_bytes < sizeof(LogRecordLayout)) {
+    fault_ = "a record that is too short";
+  }
+  if (fault_ != nullptr) return Taken::kBroken;
   record_.resize((record.size_bytes + 7) / 8);
+  record_.back() = 0;
   std::memcpy(record_.data(), record.payload, record.size_bytes);
-  LogRecordLayout head;
-  std::memcpy(&head, record_.data(), sizeof head);
-  if (head.event_bytes != record.size_bytes - sizeof head || head.event_bytes % 8 != 0) {
-    return "a record whose size is not its event's";
+  std::memcpy(&head_, record_.data(), sizeof head_);
+  if (head_.event_bytes != record.size_bytes - sizeof head_) {
+    fault_ = "a record whose size is not its event's";
+  } else if (head_.kind < LogKind::kApplied || head_.kind > LogKind::kMerged) {
+    fault_ = "an unknown kind";
+  } else if (head_.kind != LogKind::kMerged && head_.ring >= ring_count_) {
+    fault_ = "a ring that there is not";
   }
-  if (head.kind < LogKind::kApplied || head.kind > LogKind::kDead) return "an unknown kind";
-  counters.of(head.kind).add();
-  if (head.kind != LogKind::kApplied) return nullptr;
+  if (fault_ != nullptr) return Taken::kBroken;
+  return head_.sequence == 0 ? Taken::kDone : take_effect(head_, into);
+}
+
+/// A record with a sequence: an effect, or the decision that an event has none.
+LogDrain::Taken LogDrain::take_effect(const LogRecordLayout& head, const Into& into) {
   if (head.shard >= geometry_.shard_count || geometry_.owner_of(head.shard) != worker_) {
-    return "a shard that is not this worker's";
+    fault_ = "a shard that is not this worker's";
+    return Taken::kBroken;
   }
-  if (head.sequence == 0) return "an applied event without a sequence";
+  JournalRecordLayout record{};
+  record.sequence = head.sequence;
+  record.consumed_us = head.consumed_us;
+  record.shard = head.shard;
+  std::span<const std::uint8_t> payload;
   Key key;
-  constexpr std::size_t kHeadWords = sizeof head / 8;
-  const char* fault = key_of_event(record_.data() + kHeadWords, record_.size() - kHeadWords,
-                                   geometry_.key_bytes, head.shard, key);
-  if (fault == nullptr) touched.touch(head.shard, key, head.sequence, head.consumed_us);
-  return fault;
+  switch (head.kind) {
+    case LogKind::kApplied:
+      fault_ = read_key(head, key);
+      record.kind = JournalKind::kEvent;
+      record.payload_bytes = head.event_bytes;
+      payload = {reinterpret_cast<const std::uint8_t*>(record_.data()) + sizeof head,
+                 head.event_bytes};
+      break;
+    case LogKind::kMerged:
+      fault_ = read_key(head, key);
+      record.kind = JournalKind::kMerged;
+      break;
+    case LogKind::kDead:
+      record.kind = JournalKind::kDead;
+      break;
+    default:
+      fault_ = "a sequence for what has no effect";
+      break;
+  }
+  if (fault_ != nullptr) return Taken::kBroken;
+  if (!into.journal.append(record, payload)) return Taken::kNoRoom;
+  into.pruner.appended(head.shard, head.sequence);
+  if (head.kind == LogKind::kDead) return Taken::kDone;
+  into.touched.touch(head.shard, key, head.sequence, head.consumed_us);
+  if (head.kind == LogKind::kApplied && (head.flags & kLogBeganPartial) != 0) {
+    into.stored_parts.want(head.shard, key, head.sequence);
+  }
+  return Taken::kDone;
+}
+
+/// Whose profile an effect is about; null, or what is wrong.
+const char* LogDrain::read_key(const LogRecordLayout& head, Key& key) const {
+  if (head.kind == LogKind::kApplied) {
+    if (head.event_bytes % 8 != 0) return "a record whose size is not its event's";
+    EventFacts facts;
+    const char* fault = read_event_facts(record_.data() + kHeadWords, record_.size() - kHeadWords,
+                                         geometry_.key_bytes, facts);
+    if (fault != nullptr) return fault;
+    if (facts.shard != head.shard) return "an event of another shard";
+    key = facts.key;
+    return nullptr;
+  }
+  ReturnProfileLayout stored;
+  if (head.event_bytes < sizeof stored) return "a merged part that is too short";
+  const auto* payload = reinterpret_cast<const char*>(record_.data()) + sizeof head;
+  std::memcpy(&stored, payload, sizeof stored);
+  if (stored.key_size == 0 || stored.key_size > geometry_.key_bytes ||
+      stored.key_size > head.event_bytes - sizeof stored ||
+      stored.key_namespace > static_cast<std::uint8_t>(KeyNamespace::kAnonymous)) {
+    return "a merged part with an impossible key";
+  }
+  key = {static_cast<KeyNamespace>(stored.key_namespace), payload + sizeof stored, stored.key_size};
+  return nullptr;
+}
+
+void LogDrain::mark(const LogRecordLayout& head, std::uint64_t log_position, std::uint64_t group) {
+  if (marks_.empty() || marks_.back().group != group) {
+    marks_.emplace_back();
+    marks_.back().group = group;
+    marks_.back().ring_ends.resize(ring_count_);
+  }
+  Mark& into = marks_.back();
+  into.log_position = log_position;
+  if (head.kind < LogKind::kApplied || head.kind > LogKind::kMerged) return;  // a broken record
+  ++into.counts[static_cast<unsigned>(head.kind) - 1];
+  if (head.kind == LogKind::kMerged || (head.kind == LogKind::kDead && head.sequence != 0)) return;
+  into.ring_ends[head.ring] = std::max(into.ring_ends[head.ring], head.ring_end);
+}
+
+bool LogDrain::settle(std::uint64_t durable_group, KeeperCounters& counters) {
+  bool any = false;
+  while (!marks_.empty() && marks_.front().group <= durable_group) {
+    const Mark& done = marks_.front();
+    for (std::uint32_t ring = 0; ring < ring_count_; ++ring) {
+      std::atomic<std::uint64_t>& position = durable_[ring].value;
+      if (done.ring_ends[ring] <= position.load(std::memory_order_relaxed)) continue;
+      // SYNC(durable.position): everything of the ring before it is in the journal, synced.
+      position.store(done.ring_ends[ring], std::memory_order_release);
+    }
+    CRASH_POINT("keeper.after_durable");
+    for (std::size_t kind = 0; kind < kKinds; ++kind) {
+      counters.log_records[kind].add(done.counts[kind]);
+    }
+    consumer_.release(done.log_position);
+    CRASH_POINT("keeper.after_drained");
+    marks_.pop_front();
+    any = true;
+  }
+  return any;
 }
 
 }  // namespace deja

@@ -7,134 +7,148 @@ namespace deja {
 namespace {
 
 constexpr std::string_view kPageCount = "256";
+constexpr std::size_t kNamesAtOnce = 256;
 
 }  // namespace
 
 ReadBack::Outcome ReadBack::run(const std::vector<std::uint64_t>& watermarks) {
   sequences_ = watermarks;
-  std::string cursor = "0";
-  do {
-    Result<RedisReply> page = parts_.store.connection().command(
-        {"SCAN", cursor, "MATCH", kProfilePattern, "COUNT", kPageCount});
-    if (!page || page->size() != 2) {
-      problem_ =
-          page ? "Redis answers a SCAN with: " + std::string(page->text()) : page.error().message();
-      return Outcome::kLostRedis;
-    }
-    cursor = page->element(0).text();
-    if (const Outcome outcome = take_page(page->element(1)); outcome != Outcome::kDone) {
-      return outcome;
-    }
-  } while (cursor != "0");
+  for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
+    sequences_[shard] = std::max(sequences_[shard], parts_.journal.highest_sequence(shard));
+  }
+  for (const auto step : {&ReadBack::give_ids, &ReadBack::give_touched, &ReadBack::give_events,
+                          &ReadBack::give_others}) {
+    if (const Outcome outcome = (this->*step)(); outcome != Outcome::kDone) return outcome;
+  }
   for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
     if (!parts_.rings.give_shard({sequences_[shard], shard, 0})) return Outcome::kStopped;
   }
   return parts_.rings.give_end() ? Outcome::kDone : Outcome::kStopped;
 }
 
+ReadBack::Outcome ReadBack::lost_redis(const std::string& problem) {
+  problem_ = problem;
+  return Outcome::kLostRedis;
+}
+
+ReadBack::Outcome ReadBack::give_ids() {
+  for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
+    if (!parts_.rings.give_ids(shard, parts_.journal.ids(shard))) return Outcome::kStopped;
+  }
+  return Outcome::kDone;
+}
+
+/// The stored profiles that events of the journal are about.
+ReadBack::Outcome ReadBack::give_touched() {
+  std::vector<std::string> names;
+  for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
+    for (const JournalIndex::Entry& entry : parts_.journal.entries(shard)) {
+      if (entry.kind != JournalKind::kEvent) continue;
+      if (Status read = parts_.journal.read(entry, words_); !read) {
+        problem_ = read.error().message();
+        return Outcome::kLostJournal;
+      }
+      EventFacts facts;
+      if (read_event_facts(words_.data(), words_.size(), parts_.geometry.key_bytes, facts) !=
+          nullptr) {
+        continue;
+      }
+      std::string name = profile_key(shard, facts.key);
+      if (!given_.insert(name).second) continue;
+      names.push_back(std::move(name));
+      if (names.size() < kNamesAtOnce) continue;
+      if (const Outcome outcome = fetch(names); outcome != Outcome::kDone) return outcome;
+      names.clear();
+    }
+  }
+  return fetch(names);
+}
+
+ReadBack::Outcome ReadBack::give_events() {
+  for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
+    for (const JournalIndex::Entry& entry : parts_.journal.entries(shard)) {
+      if (entry.kind != JournalKind::kEvent || parts_.journal.is_dead(shard, entry.sequence)) {
+        continue;
+      }
+      if (Status read = parts_.journal.read(entry, words_); !read) {
+        problem_ = read.error().message();
+        return Outcome::kLostJournal;
+      }
+      const std::string& written_under = parts_.journal.catalog_of(entry);
+      // Of an event that this config knows nothing of only its sequence is left.
+      if (written_under != parts_.catalog &&
+          !translations_.translate(written_under, parts_.catalog, words_)) {
+        continue;
+      }
+      if (!parts_.rings.give_event(shard, entry.sequence, words_)) return Outcome::kStopped;
+      ++replayed_count_;
+      parts_.counters.replayed.add();
+    }
+  }
+  return Outcome::kDone;
+}
+
+ReadBack::Outcome ReadBack::give_others() {
+  std::string cursor = "0";
+  do {
+    Result<RedisReply> page = parts_.store.connection().command(
+        {"SCAN", cursor, "MATCH", kProfilePattern, "COUNT", kPageCount});
+    if (!page) return lost_redis(page.error().message());
+    if (page->size() != 2) {
+      return lost_redis("Redis answers a SCAN with: " + std::string(page->text()));
+    }
+    cursor = page->element(0).text();
+    if (const Outcome outcome = take_page(page->element(1)); outcome != Outcome::kDone) {
+      return outcome;
+    }
+  } while (cursor != "0");
+  return Outcome::kDone;
+}
+
 ReadBack::Outcome ReadBack::take_page(const RedisReply& page) {
-  RedisConnection& connection = parts_.store.connection();
   std::vector<std::string> names;
   for (std::size_t at = 0; at < page.size(); ++at) {
     const std::string name(page.element(at).text());
-    if (name.ends_with("}:watermark")) continue;
-    if (!parse_profile_key(name)) {
-      refuse("unknown_name");
-      continue;
+    if (name.ends_with("}:watermark") || given_.count(name) != 0) continue;
+    if (parse_profile_key(name)) {
+      names.push_back(name);
+    } else {
+      parts_.images.refuse("unknown_name");
     }
-    connection.append({"HGET", name, "image"});
-    names.push_back(name);
   }
+  return fetch(names);
+}
+
+ReadBack::Outcome ReadBack::fetch(const std::vector<std::string>& names) {
+  RedisConnection& connection = parts_.store.connection();
+  for (const std::string& name : names) connection.append({"HGET", name, "image"});
   std::vector<RedisReply> images;
   const Status done = connection.exchange(
       [&](std::size_t, RedisReply reply) { images.push_back(std::move(reply)); });
-  if (!done) {
-    problem_ = done.error().message();
-    return Outcome::kLostRedis;
-  }
+  if (!done) return lost_redis(done.error().message());
   for (std::size_t at = 0; at < names.size(); ++at) {
-    if (const Outcome outcome = take(names[at], images[at]); outcome != Outcome::kDone) {
-      return outcome;
+    // A user who is new since the watermark has nothing stored yet.
+    if (images[at].kind() == RedisReply::Kind::kNil && given_.count(names[at]) != 0) continue;
+    StoredImages::Profile profile;
+    switch (parts_.images.read(*parse_profile_key(names[at]), images[at], profile)) {
+      case StoredImages::Outcome::kRefused:
+        continue;
+      case StoredImages::Outcome::kLostRedis:
+        return lost_redis(parts_.images.problem());
+      case StoredImages::Outcome::kGood:
+        break;
+    }
+    const ReturnProfileLayout& record = profile.record;
+    if (!parts_.rings.give_profile(record, profile.key, profile.frame)) return Outcome::kStopped;
+    sequences_[record.shard] = std::max(sequences_[record.shard], record.sequence);
+    ++restored_count_;
+    parts_.counters.restored.add();
+    if (profile.translated) {
+      ++translated_count_;
+      parts_.counters.translated.add();
     }
   }
   return Outcome::kDone;
-}
-
-ReadBack::Outcome ReadBack::take(const std::string& name, const RedisReply& reply) {
-  const ProfileName stored = *parse_profile_key(name);
-  if (reply.kind() != RedisReply::Kind::kText) {
-    refuse("no_image");
-    return Outcome::kDone;
-  }
-  Image image;
-  if (const ImageFault fault = decode_image(reply.text(), stored.key, image);
-      fault != ImageFault::kNone) {
-    refuse(name_of(fault));
-    return Outcome::kDone;
-  }
-  if (stored.shard != shard_of(stored.key, parts_.geometry.shard_count)) {
-    refuse("wrong_shard");
-    return Outcome::kDone;
-  }
-  if (stored.key.size > parts_.geometry.key_bytes) {
-    refuse("long_key");
-    return Outcome::kDone;
-  }
-  std::string_view frame = image.frame;
-  const bool translated = image.header.catalog_hash != parts_.catalog.hash;
-  if (translated) {
-    const FrameTranslation* way = translation(image.header.catalog_hash);
-    if (!problem_.empty()) return Outcome::kLostRedis;
-    if (way == nullptr || way->from_frame_bytes() != frame.size()) {
-      refuse(way == nullptr ? "unknown_catalog" : "truncated");
-      return Outcome::kDone;
-    }
-    way->translate(frame, frame_);
-    frame = frame_;
-  } else if (frame.size() != parts_.geometry.frame_bytes) {
-    refuse("truncated");
-    return Outcome::kDone;
-  }
-  ReturnProfileLayout record{};
-  record.sequence = image.header.sequence;
-  record.updated_us = image.header.updated_us;
-  record.late = image.header.late;
-  record.shard = stored.shard;
-  record.frame_bytes = static_cast<std::uint32_t>(frame.size());
-  record.flags = image.header.flags;
-  record.key_size = image.header.key_size;
-  record.key_namespace = image.header.key_namespace;
-  const std::string_view key(stored.key.bytes, stored.key.size);
-  if (!parts_.rings.give_profile(record, key, frame)) return Outcome::kStopped;
-  sequences_[stored.shard] = std::max(sequences_[stored.shard], record.sequence);
-  ++restored_count_;
-  parts_.counters.restored.add();
-  if (translated) {
-    ++translated_count_;
-    parts_.counters.translated.add();
-  }
-  return Outcome::kDone;
-}
-
-const FrameTranslation* ReadBack::translation(std::uint64_t catalog_hash) {
-  const auto known = translations_.find(catalog_hash);
-  if (known != translations_.end()) return known->second ? &*known->second : nullptr;
-  Result<RedisReply> reply = parts_.store.connection().command({"GET", catalog_key(catalog_hash)});
-  if (!reply) {
-    problem_ = reply.error().message();
-    return nullptr;
-  }
-  std::optional<FrameTranslation>& made = translations_[catalog_hash];
-  const Result<StoredCatalog> stored = StoredCatalog::parse(reply->text());
-  if (stored && stored->hash == catalog_hash) made.emplace(*stored, parts_.catalog);
-  return made ? &*made : nullptr;
-}
-
-void ReadBack::refuse(const char* reason) {
-  ++refused_count_;
-  parts_.process.counter(std::string("deja_profiles_refused_total{reason=\"") + reason + "\"}")
-      .add();
-  parts_.process.error(std::string("a stored profile was not restored: ") + reason);
 }
 
 }  // namespace deja

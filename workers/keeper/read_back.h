@@ -1,24 +1,27 @@
-// At start, before anything is served: every profile that Redis has goes back to its worker, byte
-// for byte; or, where the config has changed since, feature by feature. The keeper's thread alone.
+// At start, before anything is served: what the store and the journal have goes back to the
+// workers. The keeper's thread alone.
 //
-//  1. A stored image is handed over only when its sizes, its checksum, its key and its shard are
-//     right. What is not is skipped, counted by reason and named without its key.
-//  2. A shard's sequence starts at the highest of its watermark and its profiles'.
-//  3. An image in another catalog's form is handed over only with that catalog at hand.
+//   ids │ stored profiles of the users that the journal's events are about │ those events │
+//   all other stored profiles, as long as there is room │ sequences │ the end
+//
+//  1. An event from the journal is applied only to a profile of which the stored part is in the
+//     table already, or that has none; so it can be told whether the part has it: by the sequence.
+//  2. What no room is left for stays in the store alone: a user who comes back is merged again.
+//  3. A shard's sequence starts at the highest of its watermark, its profiles' and the journal's.
+//  4. A merge in the journal is no event: the part that it brought in comes from the store.
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
-#include "workers/keeper/image.h"
+#include "workers/journal/event_translation.h"
+#include "workers/journal/journal_index.h"
 #include "workers/keeper/keeper_counters.h"
 #include "workers/keeper/redis_store.h"
 #include "workers/keeper/return_rings.h"
-#include "workers/keeper/stored_catalog.h"
-#include "workers/keeper/stored_profile.h"
+#include "workers/keeper/stored_images.h"
 
 namespace deja {
 
@@ -28,39 +31,46 @@ class ReadBack {
   struct Parts {
     RedisStore& store;
     ReturnRings& rings;
-    const StoredCatalog& catalog;
+    StoredImages& images;
+    const JournalIndex& journal;
+    std::string_view catalog;  ///< of this config: the message
     const TableGeometry& geometry;
     KeeperCounters& counters;
-    ProcessFile& process;
   };
   explicit ReadBack(Parts parts) : parts_(parts) {}
 
-  enum class [[nodiscard]] Outcome : std::uint8_t{kDone, kStopped, kLostRedis};
+  enum class [[nodiscard]] Outcome : std::uint8_t{kDone, kStopped, kLostRedis, kLostJournal};
 
-  /// Hands everything over. `watermarks`: as Redis has them. kLostRedis: `problem()` says why;
-  /// begin again with a new ReadBack, since a worker takes the same profile twice without harm.
+  /// Hands everything over. `watermarks`: as Redis has them. Where something is lost on the way
+  /// `problem()` says why; begin again with a new ReadBack, since a worker takes the same twice
+  /// without harm.
   Outcome run(const std::vector<std::uint64_t>& watermarks);
 
   [[nodiscard]] const std::string& problem() const { return problem_; }
   [[nodiscard]] std::uint64_t restored_count() const { return restored_count_; }
   [[nodiscard]] std::uint64_t translated_count() const { return translated_count_; }
-  [[nodiscard]] std::uint64_t refused_count() const { return refused_count_; }
+  [[nodiscard]] std::uint64_t replayed_count() const { return replayed_count_; }
+  /// Where each shard begins, known after run().
+  [[nodiscard]] const std::vector<std::uint64_t>& sequences() const { return sequences_; }
 
  private:
+  Outcome give_ids();
+  Outcome give_touched();
+  Outcome give_events();
+  Outcome give_others();
   Outcome take_page(const RedisReply& page);
-  Outcome take(const std::string& name, const RedisReply& reply);
-  /// nullptr: there is no way from that catalog to ours. kLostRedis sets problem_.
-  const FrameTranslation* translation(std::uint64_t catalog_hash);
-  void refuse(const char* reason);
+  Outcome fetch(const std::vector<std::string>& names);
+  Outcome lost_redis(const std::string& problem);
 
   Parts parts_;
   std::vector<std::uint64_t> sequences_;
-  std::map<std::uint64_t, std::optional<FrameTranslation>> translations_;
+  std::unordered_set<std::string> given_;  // names of profiles handed over before the others
+  std::vector<std::uint64_t> words_;
+  EventTranslations translations_;
   std::string problem_;
-  std::string frame_;
   std::uint64_t restored_count_ = 0;
   std::uint64_t translated_count_ = 0;
-  std::uint64_t refused_count_ = 0;
+  std::uint64_t replayed_count_ = 0;
 };
 
 }  // namespace deja

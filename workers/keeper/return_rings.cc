@@ -1,5 +1,6 @@
 #include "workers/keeper/return_rings.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -10,6 +11,22 @@ namespace {
 
 /// Records between two publishes: a wake-up for each would cost more than it brings.
 constexpr std::uint32_t kPublishEvery = 32;
+/// Ids of one record: far from a quarter of the smallest ring.
+constexpr std::size_t kIdsPerRecord = 32;
+
+std::uint32_t profile_bytes(std::string_view key, std::string_view frame) {
+  return static_cast<std::uint32_t>(sizeof(ReturnProfileLayout) + round_up(key.size(), 8) +
+                                    frame.size());
+}
+
+void write_profile(std::uint8_t* at, const ReturnProfileLayout& profile, std::string_view key,
+                   std::string_view frame) {
+  const std::uint64_t key_bytes = round_up(key.size(), 8);
+  std::memcpy(at, &profile, sizeof profile);
+  std::memset(at + sizeof profile, 0, key_bytes);
+  std::memcpy(at + sizeof profile, key.data(), key.size());
+  if (!frame.empty()) std::memcpy(at + sizeof profile + key_bytes, frame.data(), frame.size());
+}
 
 }  // namespace
 
@@ -93,15 +110,60 @@ bool ReturnRings::give_profile(const ReturnProfileLayout& profile, std::string_v
                                std::string_view frame) {
   Worker& worker = workers_[geometry_.owner_of(profile.shard)];
   if (!worker.waits) return true;
-  const auto key_bytes = static_cast<std::uint32_t>(round_up(key.size(), 8));
-  const auto size = static_cast<std::uint32_t>(sizeof profile + key_bytes + frame.size());
+  const std::uint32_t size = profile_bytes(key, frame);
   std::uint8_t* at = claim(worker, size);
   if (at == nullptr) return false;
-  std::memcpy(at, &profile, sizeof profile);
-  std::memset(at + sizeof profile, 0, key_bytes);
-  std::memcpy(at + sizeof profile, key.data(), key.size());
-  std::memcpy(at + sizeof profile + key_bytes, frame.data(), frame.size());
+  write_profile(at, profile, key, frame);
   commit(worker, size, kReturnProfile);
+  return true;
+}
+
+bool ReturnRings::try_give_part(std::uint32_t type, const ReturnProfileLayout& profile,
+                                std::string_view key, std::string_view frame) {
+  Worker& worker = workers_[geometry_.owner_of(profile.shard)];
+  const std::uint32_t size = profile_bytes(key, frame);
+  std::uint8_t* at = worker.ring->claim(size);
+  if (at == nullptr) return false;
+  write_profile(at, profile, key, frame);
+  worker.ring->commit(size, type);
+  publish(worker);
+  return true;
+}
+
+bool ReturnRings::give_ids(std::uint32_t shard, std::span<const JournalIdLayout> ids) {
+  Worker& worker = workers_[geometry_.owner_of(shard)];
+  if (!worker.waits) return true;
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), kIdsPerRecord));
+    ids = ids.subspan(some.size());
+    const auto count = static_cast<std::uint32_t>(some.size());
+    const auto size = static_cast<std::uint32_t>(sizeof(ReturnIdsLayout) + some.size() * 16);
+    std::uint8_t* at = claim(worker, size);
+    if (at == nullptr) return false;
+    const ReturnIdsLayout head{shard, count};
+    std::memcpy(at, &head, sizeof head);
+    at += sizeof head;
+    for (const JournalIdLayout& id : some) {
+      const std::uint64_t words[2] = {id.low, id.high};
+      std::memcpy(at, words, sizeof words);
+      at += sizeof words;
+    }
+    commit(worker, size, kReturnIds);
+  }
+  return true;
+}
+
+bool ReturnRings::give_event(std::uint32_t shard, std::uint64_t sequence,
+                             std::span<const std::uint64_t> words) {
+  Worker& worker = workers_[geometry_.owner_of(shard)];
+  if (!worker.waits) return true;
+  const ReturnEventLayout head{sequence, shard, static_cast<std::uint32_t>(words.size_bytes())};
+  const auto size = static_cast<std::uint32_t>(sizeof head + words.size_bytes());
+  std::uint8_t* at = claim(worker, size);
+  if (at == nullptr) return false;
+  std::memcpy(at, &head, sizeof head);
+  std::memcpy(at + sizeof head, words.data(), words.size_bytes());
+  commit(worker, size, kReturnEvent);
   return true;
 }
 

@@ -1,12 +1,13 @@
-// The keeper's ends of the return rings: hands stored profiles to the workers that still wait for
-// them. Used at start alone, hence it may wait (in bounded naps) while a ring is full. The keeper's
-// thread alone.
+// The keeper's ends of the return rings: hands what store and journal have to the workers that
+// still wait for it, and later stored parts to partial profiles. At start it may wait (in bounded
+// naps) while a ring is full; later it never does. The keeper's thread alone.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "ring/return_record.h"
 #include "ring/spsc_ring.h"
 #include "shm/segment.h"
+#include "workers/journal/journal_layout.h"
 
 namespace deja {
 
@@ -33,9 +35,16 @@ class ReturnRings {
   /// or consumed. False: waiting was ended. `profile.frame_bytes` is frame.size().
   [[nodiscard]] bool give_profile(const ReturnProfileLayout& profile, std::string_view key,
                                   std::string_view frame);
+  [[nodiscard]] bool give_ids(std::uint32_t shard, std::span<const JournalIdLayout> ids);
+  [[nodiscard]] bool give_event(std::uint32_t shard, std::uint64_t sequence,
+                                std::span<const std::uint64_t> words);
   [[nodiscard]] bool give_shard(const ReturnShardLayout& shard);
   /// Says to all that this was all, and wakes them.
   [[nodiscard]] bool give_end();
+
+  /// A kReturnStored or kReturnNothing for a worker that has recovered. False: no room now.
+  [[nodiscard]] bool try_give_part(std::uint32_t type, const ReturnProfileLayout& profile,
+                                   std::string_view key, std::string_view frame);
 
  private:
   struct Worker {

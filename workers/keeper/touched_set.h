@@ -33,6 +33,8 @@ class TouchedSet {
   struct Shard {
     Keys keys;                   ///< → sequence of its newest event seen
     bool walk = false;           ///< the whole index has to be looked at; keys is empty then
+    std::uint64_t newest = 0;    ///< of the events that the walk stands for, as far as known: one
+                                 ///< that was logged and is not published yet is not met by it
     std::int64_t oldest_us = 0;  ///< when the oldest of these events was consumed; 0: unknown
     [[nodiscard]] bool empty() const { return keys.empty() && !walk; }
   };
@@ -49,7 +51,10 @@ class TouchedSet {
              std::int64_t consumed_us) {
     Shard& into = shards_[shard];
     age(into, consumed_us);
-    if (into.walk) return;
+    if (into.walk) {
+      into.newest = std::max(into.newest, sequence);
+      return;
+    }
     const auto [place, is_new] = into.keys.try_emplace(std::move(key), sequence);
     if (!is_new) {
       place->second = std::max(place->second, sequence);
@@ -59,8 +64,10 @@ class TouchedSet {
   }
 
   /// The shard's keys can't be told one by one.
-  void walk(std::uint32_t shard) {
+  void walk(std::uint32_t shard, std::uint64_t newest = 0) {
     Shard& into = shards_[shard];
+    for (const auto& [key, sequence] : into.keys) newest = std::max(newest, sequence);
+    into.newest = std::max(into.newest, newest);
     count_ -= into.keys.size();
     into.keys.clear();
     into.walk = true;
@@ -75,13 +82,16 @@ class TouchedSet {
   /// Puts back what could not be written.
   void put_back(std::uint32_t shard, const Shard& unwritten) {
     age(shards_[shard], unwritten.oldest_us);
-    if (unwritten.walk) walk(shard);
+    if (unwritten.walk) walk(shard, unwritten.newest);
     for (const auto& [key, sequence] : unwritten.keys) {
       touch(shard, key, sequence, unwritten.oldest_us);
     }
   }
 
   [[nodiscard]] const Shard& shard(std::uint32_t number) const { return shards_[number]; }
+  [[nodiscard]] std::uint32_t shard_count() const {
+    return static_cast<std::uint32_t>(shards_.size());
+  }
   /// Keys in all shards; a shard that is walked counts none.
   [[nodiscard]] std::size_t count() const { return count_; }
   [[nodiscard]] bool empty() const {

@@ -38,8 +38,9 @@ WriteBehind::WriteBehind(WriteBehindParts parts, WriteBehindLimits limits, std::
       epoch_(epoch),
       jitter_(static_cast<std::uint64_t>(steady_ns()) ^ static_cast<std::uint64_t>(getpid())),
       catalog_text_(hash_text(parts_.catalog_hash)) {
-  parts_.counters.connected.set(1);
-  parts_.shared.connected.value.store(1, std::memory_order_release);
+  const bool connected = parts_.store.connected();
+  parts_.counters.connected.set(connected ? 1 : 0);
+  parts_.shared.connected.value.store(connected ? 1 : 0, std::memory_order_release);
 }
 
 std::int64_t WriteBehind::tick(bool all) {
@@ -103,6 +104,7 @@ void WriteBehind::lower_watermarks(const std::vector<std::uint64_t>& in_redis) {
   for (std::uint32_t shard = 0; shard < in_redis.size(); ++shard) {
     if (in_redis[shard] >= parts_.watermarks[shard].load(std::memory_order_relaxed)) continue;
     parts_.watermarks[shard].store(in_redis[shard], std::memory_order_release);
+    parts_.loss_window.take_back(shard, in_redis[shard]);
     parts_.touched.walk(shard);
     parts_.process.error("Redis has lost what it had confirmed: the shard is written again");
   }
@@ -137,7 +139,11 @@ bool WriteBehind::begin_pass(std::int64_t now_ns) {
   if (!work && parts_.touched.empty()) return false;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     pass.shards.push_back(parts_.touched.take(shard));
-    if (pass.shards.back().walk) parts_.counters.walks.add();
+    if (!pass.shards.back().walk) continue;
+    parts_.counters.walks.add();
+    // An event that is logged and not counted yet may not be published when the walk comes by.
+    const std::uint64_t newest = pass.shards.back().newest;
+    if (newest > pass.sequence_before[shard]) parts_.touched.walk(shard, newest);
   }
   pass.held.assign(shard_count, false);
   pass.began_ns = now_ns;
@@ -208,6 +214,7 @@ void WriteBehind::add_touched(std::uint32_t shard, std::string key, std::uint64_
     return;
   }
   if (outcome == ReadOutcome::kBusy || copy.sequence() < sequence) {
+    pass_->had_others = true;
     pass_->held[shard] = pass_->held[shard] || counted;
     parts_.touched.touch(shard, key, sequence, oldest_us);
   }
@@ -217,10 +224,12 @@ void WriteBehind::add_touched(std::uint32_t shard, std::string key, std::uint64_
 void WriteBehind::add_profile(std::uint32_t shard, const ProfileCopy& copy, std::string key) {
   if (copy.partial()) {
     // Its stored part would be overwritten with the rest alone.
+    pass_->saw_partial = true;
     pass_->held[shard] = true;
     parts_.touched.touch(shard, std::move(key), copy.sequence(), 0);
     return;
   }
+  pass_->had_others = true;
   const std::int64_t as_of_us = wall_us();
   encode_image(copy, parts_.catalog_hash, image_);
   updated_.clear();
@@ -251,6 +260,14 @@ void WriteBehind::add_watermark(std::uint32_t shard) {
 /// False when the pass was abandoned.
 bool WriteBehind::exchange_batch() {
   std::size_t settled = 0;
+  if (!parts_.make_durable()) {
+    // What was appended must not be sent, and there is no taking it back but with the connection.
+    for (const Sent& sent : batch_) put_back(sent);
+    abandon_pass();
+    disconnected("the journal can't be written, so nothing is written to Redis either");
+    return false;
+  }
+  CRASH_POINT("keeper.before_write");
   const Status done =
       parts_.store.connection().exchange([&](std::size_t index, const RedisReply& reply) {
         settle(batch_[index], reply);
@@ -335,6 +352,7 @@ void WriteBehind::abandon_pass() {
 
 void WriteBehind::end_pass() {
   parts_.counters.flush_seconds.record(static_cast<std::uint64_t>(steady_ns() - pass_->began_ns));
+  only_partial_left_ = pass_->saw_partial && !pass_->had_others;
   pass_.reset();
 }
 

@@ -17,6 +17,8 @@
 //  5. A pass sends bytes_per_round_max in a round and goes on in the next: after an outage Redis
 //  and
 //     the host are not drowned, and a pass that takes many rounds still ends.
+//  6. Log before data: the copies of a batch are taken first, and sent once the journal has synced
+//     everything that the logs held then. So Redis never has what a power cut could take back.
 //
 //   killed after                         next keeper finds
 //   some profiles written                Redis ahead of its watermark: written again, new epoch
@@ -34,6 +36,7 @@
 
 #include "ring/positions.h"
 #include "workers/keeper/keeper_counters.h"
+#include "workers/keeper/loss_window.h"
 #include "workers/keeper/readable_fields.h"
 #include "workers/keeper/redis_store.h"
 #include "workers/keeper/table_view.h"
@@ -61,20 +64,31 @@ struct WriteBehindParts {
   ProcessFile& process;
   ReadableFields& readable;
   std::uint64_t catalog_hash;
+  LossWindow& loss_window;
   std::function<void()> drain_logs;  ///< takes all that the logs hold now
+  /// Waits until everything that the logs hold now is durable. False: it can't be had for now.
+  std::function<bool()> make_durable;
 };
 
 class WriteBehind {
  public:
-  /// The store is open, under `epoch`.
+  /// The store is open under `epoch`, or will be opened by a tick.
   WriteBehind(WriteBehindParts parts, WriteBehindLimits limits, std::uint64_t epoch);
 
   /// Does what is due: connects again, or goes on with a pass. `all`: without pacing, now (at
   /// shutdown). Returns the time until something is due, 0 when it is at once.
   std::int64_t tick(bool all = false);
 
+  /// The connection was lost in somebody else's exchange.
+  void lost(const std::string& why) {
+    if (pass_) abandon_pass();
+    disconnected(why);
+  }
+
   /// Nothing is touched, and every shard's watermark is its sequence.
   [[nodiscard]] bool everything_written() const;
+  /// Everything is but for profiles whose stored part is still on its way (as of the last pass).
+  [[nodiscard]] bool only_partial_left() const { return !pass_ && only_partial_left_; }
   /// Set once a later keeper has taken over: this one has to end.
   [[nodiscard]] const std::string& fenced() const { return fenced_; }
   /// "3 profiles in 2 shards are not in Redis", for a person.
@@ -89,6 +103,8 @@ class WriteBehind {
     ShardCursor cursor;                     // where it is walked
     std::vector<std::uint32_t> confirmed;   // shards whose watermark may be sent
     std::int64_t began_ns = 0;
+    bool saw_partial = false;
+    bool had_others = false;  // something was to be written, or could not be read
   };
   struct Sent {
     std::uint32_t shard = 0;
@@ -130,6 +146,7 @@ class WriteBehind {
   std::int64_t next_attempt_ns_ = 0;
   std::int64_t backoff_ms_ = 0;
   std::string fenced_;
+  bool only_partial_left_ = false;
   std::mt19937_64 jitter_;
   std::string image_;  // buffers, kept for their memory
   std::string updated_;

@@ -18,7 +18,9 @@ constexpr const char* kSegmentVariable = "DEJA_TEST_KEEPER_SEGMENT";
 
 /// What the child below runs: not a test, and disabled as one.
 TEST(KeeperProcess, DISABLED_IsTheKeeperProcess) {
-  Result<std::unique_ptr<Keeper>> keeper = Keeper::open(std::getenv(kSegmentVariable), {});
+  KeeperOptions options;
+  options.journal_segment_bytes = 1U << 15U;  // several in a test
+  Result<std::unique_ptr<Keeper>> keeper = Keeper::open(std::getenv(kSegmentVariable), options);
   ASSERT_TRUE(keeper.ok()) << keeper.error().message();
   const std::atomic<bool> stop{false};
   (void)(*keeper)->run(stop);
@@ -81,6 +83,52 @@ INSTANTIATE_TEST_SUITE_P(At, KeeperCrashPoint,
                          testing::Values("keeper.after_replies", "keeper.after_watermark"),
                          [](const auto& point) {
                            return std::string(point.param).substr(sizeof "keeper." - 1);
+                         });
+
+/// Points of the journal: wherever the keeper dies, the next one has every event on the disk and in
+/// Redis, once.
+class JournalCrashPoint : public KeeperCrash, public testing::WithParamInterface<const char*> {};
+
+TEST_P(JournalCrashPoint, LosesNothingThere) {
+  SKIP_WITHOUT_REDIS();
+  ASSERT_TRUE(redis_.start());
+  TestPlan small = plan();
+  small.loss_window_us = 1000;  // so that segments are pruned at once
+  KeeperAppliance appliance(small);
+  // A first life, so that there is something to come back to.
+  appliance.start_keeper();
+  ASSERT_TRUE(appliance.recover());
+  appliance.view("ada");
+  ASSERT_EQ(appliance.stop_keeper(), "");
+  const pid_t child = start_keeper_process(appliance, GetParam());
+  bool dead = false;
+  int views = 1;
+  for (; !dead && views < 4000; ++views) {
+    appliance.view("ada");
+    usleep(500);
+    dead = waitpid(child, nullptr, WNOHANG) == child;
+  }
+  ASSERT_TRUE(dead) << "the point was never reached";
+  appliance.view("ada");
+  appliance.start_keeper();
+  ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+  EXPECT_EQ(field(appliance, "ada", "views"), std::to_string(views + 1));
+  EXPECT_EQ(appliance.durable_position(
+                appliance.segment().geometry().owner_of(appliance.shard_of_user("ada"))),
+            appliance.last_ring_end());
+  EXPECT_EQ(appliance.stop_keeper(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(At, JournalCrashPoint,
+                         testing::Values("journal.after_create", "journal.after_begin",
+                                         "journal.after_sync", "keeper.after_epoch",
+                                         "keeper.after_durable", "keeper.after_drained",
+                                         "keeper.before_write", "journal.after_condense",
+                                         "journal.after_merge"),
+                         [](const auto& point) {
+                           std::string name = point.param;
+                           name[name.find('.')] = '_';
+                           return name;
                          });
 
 TEST_F(KeeperCrash, LosesNothingWhenKilledAgainAndAgain) {

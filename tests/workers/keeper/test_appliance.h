@@ -28,6 +28,7 @@
 #include "shm/segment.h"
 #include "shm/shard_writer.h"
 #include "workers/features/feature_set.h"
+#include "workers/journal/event_facts.h"
 #include "workers/keeper/keeper.h"
 #include "workers/segment_files.h"
 
@@ -51,8 +52,10 @@ struct KeeperFeature {
 struct TestPlan {
   std::string redis_url;
   std::string appliance = "shop";
+  std::string durability_directory = {};  ///< empty: the appliance's own, gone with it
   std::uint32_t shard_count = 4;
   std::uint32_t worker_count = 2;
+  std::int64_t loss_window_us = 60'000'000;
   std::vector<KeeperFeature> features = {{"views", schema::FeatureType::COUNT, 1},
                                          {"plan", schema::FeatureType::LAST, 2},
                                          {"image", schema::FeatureType::COUNT, 3}};
@@ -106,12 +109,13 @@ class KeeperAppliance {
     return sequence;
   }
   /// Step 2 alone.
-  std::uint64_t log(const std::string& user) {
+  std::uint64_t log(const std::string& user, std::uint32_t flags = 0) {
     const std::uint32_t shard = shard_of_user(user);
     const std::uint64_t sequence = shards_[shard].sequence() + 1;
-    append_log(shard, sequence, event_words(user, shard));
+    append_log(shard, sequence, event_words(user, shard, ++id_), LogKind::kApplied, flags);
     return sequence;
   }
+  [[nodiscard]] std::uint64_t last_ring_end() const { return ring_end_; }
   /// Steps 3 and 4.
   void publish(const std::string& user, std::uint64_t sequence, const std::string& item = "p1",
                std::uint16_t flags = 0) {
@@ -135,8 +139,10 @@ class KeeperAppliance {
     shards_[shard_of_user(user)].set_sequence(sequence);
   }
   void append_log(std::uint32_t shard, std::uint64_t sequence, const std::string& event,
-                  LogKind kind = LogKind::kApplied) {
+                  LogKind kind = LogKind::kApplied, std::uint32_t flags = 0) {
     LogRecordLayout head{};
+    head.flags = flags;
+    head.ring_end = ring_end_ += 8;
     head.sequence = sequence;
     head.consumed_us = 1'700'000'000'000'000;
     head.shard = shard;
@@ -156,10 +162,12 @@ class KeeperAppliance {
     log.commit(static_cast<std::uint32_t>(bytes.size()), type);
     log.publish();
   }
-  [[nodiscard]] static std::string event_words(const std::string& user, std::uint32_t shard) {
+  [[nodiscard]] static std::string event_words(const std::string& user, std::uint32_t shard,
+                                               std::uint64_t id = 0) {
     capnp::MallocMessageBuilder message;
     auto event = message.initRoot<schema::EventRecord>();
     event.setKinds(1);
+    event.setIdLow(id);
     event.setShard(shard);
     event.setKey(
         kj::ArrayPtr<const kj::byte>(reinterpret_cast<const kj::byte*>(user.data()), user.size()));
@@ -180,6 +188,33 @@ class KeeperAppliance {
     return shards_[shard].sequence();
   }
   [[nodiscard]] const FeatureSet& features() const { return *features_; }
+
+  /// (shard, sequence) of the events that came back from the journal, and ids, in their order.
+  using Place = std::pair<std::uint32_t, std::uint64_t>;
+  [[nodiscard]] const std::vector<Place>& replayed() const { return replayed_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& ids() const { return ids_; }
+  [[nodiscard]] std::string journal_directory() const {
+    return (plan_.durability_directory.empty() ? directory_ : plan_.durability_directory) +
+           "/journal";
+  }
+  /// Position up to which ring 0 of the worker is durable.
+  [[nodiscard]] std::uint64_t durable_position(std::uint32_t worker) const {
+    return durable_file_->at<const DurableLayout>()->positions()[worker].value.load();
+  }
+  [[nodiscard]] JournalState journal_state() const {
+    return static_cast<JournalState>(durable_file_->at<const DurableLayout>()->state.value.load());
+  }
+  /// What the keeper handed over for a partial profile: the type and the sequence of the image.
+  [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint64_t>> take_part(
+      const std::string& user) {
+    WorkerEnds& worker = workers_[segment_->geometry().owner_of(shard_of_user(user))];
+    const RingRecord record = worker.returned->next();
+    if (record.outcome != RingRecord::Outcome::kRecord) return std::nullopt;
+    ReturnProfileLayout head;
+    std::memcpy(&head, record.payload, sizeof head);
+    worker.returned->release(record.end_position);
+    return std::pair{record.type, head.sequence};
+  }
 
   // --- the keeper
   // ---------------------------------------------------------------------------------
@@ -281,6 +316,7 @@ class KeeperAppliance {
     ASSERT_TRUE(features.ok()) << features.error().message();
     features_ = std::make_unique<FeatureSet>(std::move(*features));
     keeper_file_ = map("keeper", MappedFile::Mode::kReadOnly);
+    durable_file_ = map("durable", MappedFile::Mode::kReadOnly);
     for (std::uint32_t worker = 0; worker < plan_.worker_count; ++worker) open_worker(worker);
     for (std::uint32_t shard = 0; shard < plan_.shard_count; ++shard) open_shard(shard);
   }
@@ -325,6 +361,8 @@ class KeeperAppliance {
       std::vector<std::uint8_t> bytes(record.payload, record.payload + record.size_bytes);
       if (record.type == kReturnProfile) take_profile(bytes);
       if (record.type == kReturnShard) take_shard(bytes);
+      if (record.type == kReturnEvent) take_event(bytes);
+      if (record.type == kReturnIds) take_ids(bytes);
       if (record.type == kReturnEnd) recovered.store(1);
       worker.returned->release(record.end_position);
     }
@@ -345,6 +383,29 @@ class KeeperAppliance {
     draft.late = head.late;
     shard.publish(draft);
   }
+  void take_event(const std::vector<std::uint8_t>& bytes) {
+    ReturnEventLayout head;
+    std::memcpy(&head, bytes.data(), sizeof head);
+    ASSERT_EQ(bytes.size(), sizeof head + head.event_bytes);
+    std::vector<std::uint64_t> words(head.event_bytes / 8);
+    std::memcpy(words.data(), bytes.data() + sizeof head, head.event_bytes);
+    EventFacts facts;
+    ASSERT_EQ(read_event_facts(words.data(), words.size(), 64, facts), nullptr);
+    const std::string user(facts.key.bytes, facts.key.size);
+    const std::optional<TestProfile> known = read(user);
+    replayed_.push_back({head.shard, head.sequence});
+    if (!known || known->sequence < head.sequence) publish(user, head.sequence);
+  }
+  void take_ids(const std::vector<std::uint8_t>& bytes) {
+    ReturnIdsLayout head;
+    std::memcpy(&head, bytes.data(), sizeof head);
+    ASSERT_EQ(bytes.size(), sizeof head + head.count * 16U);
+    for (std::uint32_t at = 0; at < head.count; ++at) {
+      std::uint64_t low = 0;
+      std::memcpy(&low, bytes.data() + sizeof head + at * 16U, 8);
+      ids_.push_back(low);
+    }
+  }
   void take_shard(const std::vector<std::uint8_t>& bytes) {
     ReturnShardLayout head;
     ASSERT_EQ(bytes.size(), sizeof head);
@@ -363,6 +424,9 @@ class KeeperAppliance {
     settings.setAppliance(plan_.appliance);
     settings.setRedisUrl(plan_.redis_url);
     settings.setFlushEveryUs(2000);
+    settings.setDurabilityDirectory(
+        plan_.durability_directory.empty() ? directory_ : plan_.durability_directory);
+    settings.setLossWindowUs(plan_.loss_window_us);
     return flat(message);
   }
   [[nodiscard]] std::vector<std::uint8_t> catalog_message(std::uint32_t& frame_bytes) const {
@@ -402,6 +466,11 @@ class KeeperAppliance {
   std::unique_ptr<Segment> segment_;
   std::unique_ptr<FeatureSet> features_;
   std::unique_ptr<MappedFile> keeper_file_;
+  std::unique_ptr<MappedFile> durable_file_;
+  std::uint64_t ring_end_ = 0;
+  std::uint64_t id_ = 0;
+  std::vector<Place> replayed_;
+  std::vector<std::uint64_t> ids_;
   std::vector<WorkerEnds> workers_;
   std::vector<std::unique_ptr<MappedFile>> tables_;
   std::vector<ShardWriter> shards_;

@@ -1,0 +1,221 @@
+// How a keeper begins: in a segment where nothing was served yet it brings store and journal back;
+// in a living one it goes on where the last keeper died, whether Redis is there or not. Part of
+// Keeper.
+#include <algorithm>
+
+#include "shm/base/clock.h"
+#include "shm/base/crash_point.h"
+#include "workers/keeper/keeper.h"
+
+namespace deja {
+namespace {
+
+constexpr std::int64_t kNsPerMs = 1'000'000;
+constexpr std::int64_t kConnectBackoffMaxMs = 1000;
+constexpr int kJournalRetryMs = 250;
+/// Made by a person who wants to go on without what a damaged journal has lost; used up by one
+/// start.
+constexpr const char* kAcceptLossFile = "accept-loss";
+
+}  // namespace
+
+Result<bool> Keeper::start() {
+  Result<ReturnRings> rings = ReturnRings::open(files_.segment, [this] { return nap(); });
+  if (!rings) return rings.error();
+  rings_.emplace(std::move(*rings));
+  stored_parts_.emplace(store_, images_, files_.table, *rings_, counters_);
+  const Result<std::uint64_t> journal_epoch = highest_journal_epoch();
+  if (!journal_epoch) return journal_epoch.error();
+  epoch_ = std::max(epoch_, *journal_epoch);
+  for (const LogDrain& log : files_.logs) logged_at_start_.push_back(log.logged_position());
+
+  if (!rings_->wait_until_consumed()) return false;
+  for (std::uint32_t worker = 0; worker < files_.logs.size(); ++worker) {
+    cold_ |= rings_->waits(worker);
+  }
+  if (!cold_) ++epoch_;
+  for (const auto step : {&Keeper::reach_redis, &Keeper::begin_journal, &Keeper::restore}) {
+    const Result<bool> done = (this->*step)();
+    if (!done || !*done) return done;
+  }
+  create_write_behind();
+  return true;
+}
+
+Result<std::uint64_t> Keeper::highest_journal_epoch() const {
+  const Result<std::vector<std::string>> names = files_.journal_disk->list();
+  if (!names) return names.error();
+  std::uint64_t highest = 0;
+  for (const std::string& text : *names) {
+    if (const auto name = JournalSegmentName::parse(text)) highest = std::max(highest, name->epoch);
+  }
+  return highest;
+}
+
+/// Only where something has to be read back: a living segment needs no Redis to go on.
+Result<bool> Keeper::reach_redis() {
+  if (!cold_) return true;
+  std::int64_t deadline_ns = steady_ns() + options_.redis_wait_ms * kNsPerMs;
+  std::int64_t wait_ms = options_.write_behind.backoff_min_ms;
+  std::string said;
+  for (;;) {
+    std::string note;
+    const std::optional<StoreFault> fault = store_.open(epoch_, !journal_begun_, note);
+    if (!note.empty()) complain(note);
+    if (!fault) return true;
+    if (fault->kind == StoreFault::Kind::kRefused || fault->kind == StoreFault::Kind::kFenced) {
+      return Error{fault->sentence, 0, {}};
+    }
+    counters_.errors.add();
+    if (fault->sentence != said) complain(said = fault->sentence);
+    if (fault->kind == StoreFault::Kind::kLoading) {
+      deadline_ns = steady_ns() + options_.redis_wait_ms * kNsPerMs;
+    }
+    if (steady_ns() >= deadline_ns) {
+      return Error{"Redis can't be used: " + fault->sentence, 0,
+                   "Serving without what it has would forget people: start Redis, or correct "
+                   "[redis] url"};
+    }
+    for (std::int64_t napped_ms = 0; napped_ms < wait_ms; ++napped_ms) {
+      if (!nap()) return false;
+    }
+    wait_ms = std::min(wait_ms * 2, kConnectBackoffMaxMs);
+  }
+}
+
+/// The epoch is ours once a segment with its name is on the disk; before that nothing is written
+/// under it.
+Result<bool> Keeper::begin_journal() {
+  while (!journal_.begin(epoch_)) {
+    show_journal();
+    for (int napped_ms = 0; napped_ms < kJournalRetryMs; ++napped_ms) {
+      if (!nap()) return false;
+    }
+  }
+  journal_begun_ = true;
+  CRASH_POINT("keeper.after_epoch");
+  shared_->epoch.value.store(epoch_, std::memory_order_release);
+  show_journal();
+  say(std::string("the journal is written with ") + files_.journal_disk->kind());
+  return true;
+}
+
+Result<bool> Keeper::restore() {
+  if (!cold_) {
+    take_over();
+    return true;
+  }
+  std::vector<std::uint64_t> in_redis;
+  const Result<bool> read = read_back(in_redis);
+  if (!read || !*read) return read;
+  std::vector<bool> waited;
+  for (std::uint32_t worker = 0; worker < files_.logs.size(); ++worker) {
+    waited.push_back(rings_->waits(worker));
+  }
+  // The walk below must find in the table what was handed over just now.
+  if (!rings_->wait_until_consumed()) return false;
+  for (std::uint32_t shard = 0; shard < in_redis.size(); ++shard) {
+    std::uint64_t watermark = in_redis[shard];
+    if (translated_) {
+      // All is written again in this config's form: what lies there in another's would bring a
+      // dropped feature back with a later config, without what has happened since.
+      watermark = 0;
+    } else if (!waited[files_.segment.geometry().owner_of(shard)]) {
+      watermark = std::min(watermark, watermarks_[shard].load(std::memory_order_relaxed));
+    }
+    watermarks_[shard].store(watermark, std::memory_order_release);
+    // What came from the journal is not in Redis yet.
+    if (translated_ || files_.table.shard(shard).sequence() > watermark) touched_.walk(shard);
+  }
+  return true;
+}
+
+/// What the last keeper had collected died with it: everything above the watermarks is looked at,
+/// and what returned users have stored is asked for again.
+void Keeper::take_over() {
+  for (std::uint32_t shard = 0; shard < touched_.shard_count(); ++shard) touched_.walk(shard);
+  stored_parts_->want_all_partial();
+}
+
+Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
+  for (;;) {
+    const std::optional<StoreFault> fault = store_.read_watermarks(in_redis);
+    std::string problem = fault ? fault->sentence : std::string();
+    if (!fault) {
+      const Result<JournalIndex> journal = read_journal(in_redis);
+      if (!journal) return journal.error();
+      const std::string_view catalog(
+          reinterpret_cast<const char*>(files_.segment.catalog_bytes().data()),
+          files_.segment.catalog_bytes().size());
+      ReadBack back(
+          {store_, *rings_, images_, *journal, catalog, files_.segment.geometry(), counters_});
+      const ReadBack::Outcome outcome = back.run(in_redis);
+      if (outcome == ReadBack::Outcome::kStopped) return false;
+      if (outcome == ReadBack::Outcome::kLostJournal) {
+        return Error{"the journal can't be read back: " + back.problem(), 0,
+                     "See to the disk of [durability] directory, and start again"};
+      }
+      if (outcome == ReadBack::Outcome::kDone) {
+        translated_ = back.translated_count() != 0;
+        note_unjournaled(*journal, in_redis, back.sequences());
+        say("restored " + std::to_string(back.restored_count()) + " profiles, " +
+            std::to_string(back.translated_count()) + " of them from another config; " +
+            std::to_string(images_.refused_count()) + " were refused; " +
+            std::to_string(back.replayed_count()) + " events applied again from the journal");
+        return true;
+      }
+      problem = back.problem();
+    }
+    complain("reading back begins again: " + problem);
+    store_.close();
+    const Result<bool> reached = reach_redis();
+    if (!reached || !*reached) return reached;
+  }
+}
+
+Result<JournalIndex> Keeper::read_journal(const std::vector<std::uint64_t>& in_redis) {
+  JournalDisk& disk = *files_.journal_disk;
+  Result<JournalIndex> journal =
+      JournalIndex::build(disk, files_.segment.settings().getAppliance().cStr(), in_redis,
+                          files_.segment.geometry().key_bytes,
+                          static_cast<std::uint32_t>(files_.segment.superblock().dedup_window));
+  if (!journal) return journal;
+  for (const std::string& damage : journal->damages()) complain("journal: " + damage);
+  const std::vector<std::string> gaps = journal->gaps(in_redis);
+  if (gaps.empty()) return journal;
+  for (const std::string& gap : gaps) complain("journal: " + gap);
+  const Result<std::vector<std::string>> names = disk.list();
+  const bool accepted = names && std::count(names->begin(), names->end(), kAcceptLossFile) != 0;
+  if (!accepted) {
+    return Error{
+        "acknowledged events are missing: " + gaps.front() + (gaps.size() > 1 ? ", and more" : ""),
+        0,
+        std::string("Bring the damaged files of the journal back from a copy; or, to go "
+                    "on without these events, make an empty file ") +
+            kAcceptLossFile + " beside them and start again"};
+  }
+  complain("going on without them, as the file accept-loss asks for");
+  if (Status removed = disk.remove(kAcceptLossFile); !removed) return removed.error();
+  return journal;
+}
+
+/// Sequences that are known from stored profiles alone would be missed by the next reader of the
+/// journal: it is told that there is no record of them.
+void Keeper::note_unjournaled(const JournalIndex& journal,
+                              const std::vector<std::uint64_t>& in_redis,
+                              const std::vector<std::uint64_t>& sequences) {
+  for (std::uint32_t shard = 0; shard < sequences.size(); ++shard) {
+    const std::uint64_t known = std::max(in_redis[shard], journal.highest_sequence(shard));
+    if (sequences[shard] <= known) continue;
+    const std::uint64_t first = known + 1;
+    JournalRecordLayout record{};
+    record.sequence = sequences[shard];
+    record.shard = shard;
+    record.kind = JournalKind::kNone;
+    record.payload_bytes = sizeof first;
+    // The first records of this life: there is room.
+    CHECK(journal_.append(record, {reinterpret_cast<const std::uint8_t*>(&first), sizeof first}));
+  }
+}
+
+}  // namespace deja
