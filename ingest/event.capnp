@@ -80,7 +80,7 @@ struct Ack {
 
 struct Reject {
   index @0 :UInt32;                 # of the event in its batch
-  retry @1 :Bool;                   # the appliance had no room: the same event may be taken later
+  retry @1 :Bool;                   # no room, or no disk, now: the same event may be taken later
   code @2 :Text;
   message @3 :Text;
   path @4 :Text;                    # of the fault, within the event

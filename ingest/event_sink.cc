@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ingest/event_time.h"
+#include "ingest/journal_watch.h"
 #include "ingest/message_id.h"
 #include "ingest/recognizer.h"
 #include "ingest/record_builder.h"
@@ -22,6 +23,7 @@ namespace {
 
 constexpr std::uint32_t kEventRecord = 1;  // the only type of record in ring-<i>-<w>
 constexpr std::size_t kIngestCodeCount = std::size(kIngestCodes);
+constexpr std::size_t kAckCodeCount = std::size(kAckCodes);
 
 std::string labelled(const char* name, const std::string& labels) {
   return std::string(name) + '{' + labels + '}';
@@ -43,8 +45,8 @@ struct Lane {
 }  // namespace
 
 struct EventSink::State {
-  explicit State(const Segment& segment)
-      : recognizer(segment.catalog()), unmatched_names(recognizer) {}
+  State(const Segment& segment, JournalWatch watch)
+      : recognizer(segment.catalog()), unmatched_names(recognizer), journal(std::move(watch)) {}
 
   std::uint32_t thread = 0;
   std::uint32_t shard_count = 0;
@@ -54,6 +56,7 @@ struct EventSink::State {
   std::int64_t max_future_us = 0;
   Recognizer recognizer;
   UnmatchedNames unmatched_names;
+  JournalWatch journal;
   ProcessFile* process = nullptr;
   std::unique_ptr<MappedFile> positions_file;  // ingest-<i>
   std::deque<Lane> lanes;                      // by worker; a Lane never moves
@@ -65,9 +68,11 @@ struct EventSink::State {
   Counter ring_full;
   Counter ring_records;
   std::array<Counter, kIngestCodeCount> rejected;
+  std::array<Counter, kAckCodeCount> acks_refused;
 
   void make_counters();
   void count_rejected(const char* refusal_code);
+  void count_ack_refused(const char* ack_code);
   SinkOutcome refuse_event(Refusal& refusal, const char* refusal_code, const char* message,
                            const char* path);
   [[nodiscard]] static const std::atomic<std::uint64_t>& consumed(const Lane& lane,
@@ -92,6 +97,10 @@ void EventSink::State::make_counters() {
     rejected[at] = process->counter(labelled(
         "deja_events_rejected_total", std::string("code=\"") + kIngestCodes[at] + "\"," + label));
   }
+  for (std::size_t at = 0; at < kAckCodeCount; ++at) {
+    acks_refused[at] = process->counter(labelled(
+        "deja_acks_refused_total", std::string("code=\"") + kAckCodes[at] + "\"," + label));
+  }
 }
 
 void EventSink::State::count_rejected(const char* refusal_code) {
@@ -103,6 +112,12 @@ void EventSink::State::count_rejected(const char* refusal_code) {
     }
   }
   rejected[kIngestCodeCount - 1].add();
+}
+
+void EventSink::State::count_ack_refused(const char* ack_code) {
+  for (std::size_t at = 0; at < kAckCodeCount; ++at) {
+    if (std::strcmp(ack_code, kAckCodes[at]) == 0) acks_refused[at].add();
+  }
 }
 
 SinkOutcome EventSink::State::refuse_event(Refusal& refusal, const char* refusal_code,
@@ -120,8 +135,10 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
                  "The appliance was made for " + std::to_string(superblock.ingest_count) +
                      " ingest threads; start it again with this count."};
   }
+  auto journal = JournalWatch::open(segment, thread);
+  if (!journal) return journal.error();
   std::unique_ptr<EventSink> sink(new EventSink);
-  sink->state_ = std::make_unique<State>(segment);
+  sink->state_ = std::make_unique<State>(segment, std::move(*journal));
   State& state = *sink->state_;
   state.thread = thread;
   state.shard_count = superblock.shard_count;
@@ -167,8 +184,8 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
   return sink;
 }
 
-SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us, Refusal& refusal,
-                              Placed& placed) {
+SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us,
+                              schema::AckLevel level, Refusal& refusal, Placed& placed) {
   State& state = *state_;
   if (event.call == CallType::kAlias) {
     state.received.add();
@@ -204,6 +221,10 @@ SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us,
     state.unmatched.add();
     state.process->error(state.unmatched_names.sentence(event.call, event.name));
     return SinkOutcome::kDone;
+  }
+
+  if (const char* trouble = ack_trouble(level, 0); trouble != nullptr) {
+    return state.refuse_event(refusal, trouble, JournalWatch::sentence(trouble), "");
   }
 
   RecordFields fields;
@@ -247,7 +268,7 @@ void EventSink::count_refused(const Refusal& refusal) {
 
 void EventSink::refuse_full(Refusal& refusal) {
   (void)state_->refuse_event(refusal, code::kRingFull,
-                             "the appliance is busy: send the event again later", "");
+                             "the appliance can't keep up: send the same again later", "");
 }
 
 bool EventSink::publish() {
@@ -261,7 +282,10 @@ bool EventSink::publish() {
 }
 
 void EventSink::refresh() {
-  for (Lane& lane : state_->lanes) {
+  state_->journal.refresh_state();
+  for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
+    Lane& lane = state_->lanes[worker];
+    state_->journal.refresh_position(worker, lane.ring.published_position());
     // SYNC(consumed.position): the verdicts about records before this position are in their ring.
     const std::uint64_t position =
         State::consumed(lane, state_->thread).load(std::memory_order_acquire);
@@ -295,12 +319,18 @@ void EventSink::State::take_verdicts(Lane& lane) {
   lane.verdicts.release(lane.verdicts.read_position());
 }
 
-bool EventSink::covers(const Placed& placed) const {
-  return state_->lanes[placed.worker].consumed_position >= placed.end_position;
+// Durable counts only as far as consumed: before that its worker's verdict is not known.
+bool EventSink::covers(const Placed& placed, schema::AckLevel level) const {
+  if (state_->lanes[placed.worker].consumed_position < placed.end_position) return false;
+  return level == schema::AckLevel::APPLIED ||
+         state_->journal.durable_position(placed.worker) >= placed.end_position;
 }
 
 bool EventSink::has_news() const {
-  for (const Lane& lane : state_->lanes) {
+  if (state_->journal.state_has_news()) return true;
+  for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
+    const Lane& lane = state_->lanes[worker];
+    if (state_->journal.position_has_news(worker, lane.ring.published_position())) return true;
     // SYNC(consumed.position)
     const std::uint64_t position =
         State::consumed(lane, state_->thread).load(std::memory_order_acquire);
@@ -311,8 +341,32 @@ bool EventSink::has_news() const {
   return false;
 }
 
-RefusalReason EventSink::take_verdict(const Placed& placed) {
-  return state_->lanes[placed.worker].shelf.take(placed.end_position);
+const char* EventSink::ack_trouble(schema::AckLevel level, std::int64_t waited_us) const {
+  if (level == schema::AckLevel::APPLIED) return nullptr;
+  const char* trouble = state_->journal.trouble();
+  return trouble == nullptr && waited_us >= kJournalWaitUs ? code::kJournalStalled : trouble;
+}
+
+bool EventSink::settle(const Placed& placed, schema::AckLevel level, const char* trouble,
+                       Refusal& refusal) {
+  const RefusalReason reason = covers(placed, schema::AckLevel::APPLIED)
+                                   ? state_->lanes[placed.worker].shelf.take(placed.end_position)
+                                   : RefusalReason::kNone;
+  if (reason == RefusalReason::kTableFull) {
+    refuse(refusal, code::kTableFull,
+           "there is no room for another profile: send the same again later");
+    return false;
+  }
+  if (reason != RefusalReason::kNone) {
+    refuse(refusal, code::kBrokenRecord, "the event could not be read by its worker");
+    return false;
+  }
+  if (trouble == nullptr || covers(placed, level)) return true;
+  // Not one of the rejected: the event was received, lies in a ring and will be counted by its
+  // worker as what becomes of it. Its answer is counted by itself.
+  state_->count_ack_refused(trouble);
+  refuse(refusal, trouble, JournalWatch::sentence(trouble));
+  return false;
 }
 
 std::size_t EventSink::format_token(const std::uint64_t* ends, char* text,

@@ -6,9 +6,14 @@
 // counted without effect; in the worker applied, duplicate, rejected by code or dead.
 //
 // Use: submit() for each event of what was received, then publish() once per pass of the loop
-// (one release store per ring, and the bell of a worker that sleeps), then answer what positions()
-// covers. A ring whose worker falls behind gives kFull: keep the event and try again later; past
-// Settings.fullRingWaitUs give up with refuse_full().
+// (one release store per ring, and the bell of a worker that sleeps), then settle() and answer what
+// covers() says. A ring whose worker falls behind gives kFull: keep the event and try again later;
+// past Settings.fullRingWaitUs give up with refuse_full().
+//
+// Acks: at level APPLIED an event is covered once its worker has consumed it, at level DURABLE once
+// the journal has it as well. While the journal is full or broken, events of level DURABLE are
+// refused before they are in a ring, and those that are in one lose their ack (ack_trouble()), not
+// their effect: a resend meets the id. Level APPLIED goes on.
 #pragma once
 
 #include <array>
@@ -26,23 +31,17 @@
 namespace deja {
 
 enum class SinkOutcome : std::uint8_t {
-  kCommitted,  ///< in a ring; acknowledge when positions() covers `placed`
+  kCommitted,  ///< in a ring; acknowledge when covers() says so of `placed`
   kDone,       ///< counted and complete (unmatched, alias): acknowledge at once
   kRefused,    ///< `refusal` says why
   kFull,       ///< the worker's ring has no room now; nothing was counted
 };
 
-/// Where a committed event lies: it has its effect once the worker's consumed position is >= end.
+/// Where a committed event lies: it has its effect once the worker's consumed position is >= end,
+/// and is durable once the ring's durable position is, too.
 struct Placed {
   std::uint32_t worker = 0;
   std::uint64_t end_position = 0;
-};
-
-/// A worker's refusal of a committed event.
-struct WorkerVerdict {
-  std::uint32_t worker = 0;
-  std::uint64_t end_position = 0;
-  RefusalReason reason = RefusalReason::kNone;
 };
 
 class EventSink {
@@ -54,10 +53,11 @@ class EventSink {
                                                                ProcessFile& process);
   ~EventSink();
 
-  /// Takes one event. `received_us`: wall clock of its receipt. On kRefused fills `refusal`, on
-  /// kCommitted `placed`. Counts it as received, unless the outcome is kFull.
-  SinkOutcome submit(const Extraction& event, std::int64_t received_us, Refusal& refusal,
-                     Placed& placed);
+  /// Takes one event that is to be acked at `level`. `received_us`: wall clock of its receipt. On
+  /// kRefused fills `refusal`, on kCommitted `placed`. Counts it as received, unless the outcome is
+  /// kFull.
+  SinkOutcome submit(const Extraction& event, std::int64_t received_us, schema::AckLevel level,
+                     Refusal& refusal, Placed& placed);
 
   /// Counts an event that a codec could not even extract (received and rejected by its code).
   void count_refused(const Refusal& refusal);
@@ -67,16 +67,20 @@ class EventSink {
   /// Makes all committed events visible and wakes workers that sleep. True when there were any.
   bool publish();
 
-  /// Loads the consumed position of every worker and then its new verdicts. To be called once per
-  /// pass before covers() and verdicts().
+  /// Loads the journal's state, the consumed position of every worker, then its new verdicts, and
+  /// how far its ring is durable. To be called once per pass before all that follows.
   void refresh();
-  /// Whether the event's effect is there (as of the last refresh()).
-  [[nodiscard]] bool covers(const Placed& placed) const;
+  /// Whether the event's effect is there and, at level DURABLE, on disk (as of the last refresh()).
+  [[nodiscard]] bool covers(const Placed& placed, schema::AckLevel level) const;
   /// Whether a refresh() would find something new: the last look before a sleep.
   [[nodiscard]] bool has_news() const;
-  /// Finds the worker's refusal of `placed`, once covers() is true; kNone: it was taken. A verdict
-  /// is kept until it was asked for.
-  [[nodiscard]] RefusalReason take_verdict(const Placed& placed);
+  /// Why acks of that level that have waited for so long are refused now; nullptr: they wait.
+  [[nodiscard]] const char* ack_trouble(schema::AckLevel level, std::int64_t waited_us) const;
+  /// Ends the wait for an event's ack, once covers() is true or `trouble` is the code of
+  /// ack_trouble(). True: it was taken. False: `refusal` is its worker's or, where it is not
+  /// covered, `trouble`. To be asked once for each event: a verdict is kept until then.
+  [[nodiscard]] bool settle(const Placed& placed, schema::AckLevel level, const char* trouble,
+                            Refusal& refusal);
 
   /// The token for read-your-own-click: highest positions of the events of one answer, as text
   /// (shm/token.h). `ends[w]` = 0: none there. Returns bytes written (<= bytes).

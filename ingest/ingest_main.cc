@@ -199,6 +199,7 @@ Status build(IngestThread& thread, const Segment& segment, ProcessFile& process,
   api.key_bytes_max = segment.catalog().getKeyBytes();
   for (const auto key : settings.getWriteKeys()) api.write_keys.emplace_back(key.cStr());
   api.full_ring_wait_us = settings.getFullRingWaitUs();
+  api.ack = settings.getAck();
   api.ready = [&segment] {
     return segment.superblock().state.load(std::memory_order_acquire) == SegmentState::kServing;
   };
@@ -235,9 +236,6 @@ int run(const Arguments& arguments) {
   if (!segment.ok()) return complain(segment.error().message(), 1);
   auto file = segment->map("process-ingest", MappedFile::Mode::kReadWrite);
   if (!file.ok()) return complain(file.error().message(), 1);
-  if (segment->settings().getAck() == schema::AckLevel::DURABLE) {
-    return complain("ack = \"durable\" needs the journal, which is not there: use \"applied\"", 1);
-  }
   ProcessFile process(std::move(*file), "ingest");
   const PathTrie paths(segment->catalog());
 

@@ -13,8 +13,7 @@
 //   if (!(*producer)->flush(5'000'000)) …           // not everything was acked within 5 s
 //
 // Contract
-//  - One thread at a time. The producer has no thread of its own: the network is looked after
-//  within
+//  - One thread at a time. The producer has no thread of its own: the network is looked after in
 //    send() (each time a batch fills), poll() and flush(). Who sends seldom calls poll() now and
 //    then, or an event may linger beyond linger_us.
 //  - An event taken by send() is in exactly one of four states: queued, in flight, acked, rejected
@@ -22,8 +21,11 @@
 //  - What was in flight when a connection ended is sent again on the next one. The appliance knows
 //    an event by its message id, so this is safe; the producer makes an id where the event has
 //    none.
-//  - A reject with `retry` (no room at the appliance) is not reported but sent again, with growing
-//    pauses, up to retry_count times; only then is it reported.
+//  - `ack` asks for what acks shall mean: applied, durable, or whatever the appliance is configured
+//    to; ack_level() says what they do mean.
+//  - A reject with `retry` (no room at the appliance, or its journal can't be written) is not
+//    reported but sent again, with growing pauses, up to retry_count times; only then is it
+//    reported.
 //  - Reconnects back off from reconnect_min_us to reconnect_max_us, doubling, with jitter. A wrong
 //    write key, another version or an ack level that the appliance does not give are final:
 //    failed() is true and send() answers kFailed.

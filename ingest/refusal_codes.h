@@ -26,7 +26,14 @@ inline constexpr char kTooManyValues[] = "too_many_values";      ///< beyond kCa
 inline constexpr char kTooManyElements[] = "too_many_elements";  ///< beyond kElementsMax
 inline constexpr char kEventTooLarge[] = "event_too_large";      ///< beyond kEventBytesMax
 inline constexpr char kRingFull[] = "ring_full";                 ///< waited too long: resend later
+inline constexpr char kJournalFull[] = "journal_full";           ///< no durable ack now: likewise
+inline constexpr char kJournalFailed[] = "journal_failed";       ///< likewise
 inline constexpr char kOther[] = "other";  ///< what a counter is called that no code above is for
+
+// Given for an event that waits for its durable ack, and never counted as a rejection: the event
+// was taken, and its worker counts what became of it (journal_full and journal_failed likewise,
+// then).
+inline constexpr char kJournalStalled[] = "journal_stalled";
 
 // Given by a worker, and counted by it.
 inline constexpr char kTableFull[] = "table_full";        ///< a new user, and no room: resend later
@@ -39,7 +46,21 @@ inline constexpr const char* kIngestCodes[] = {
     code::kBadNumber,     code::kBadTimestamp,    code::kMissingType,   code::kUnknownType,
     code::kMissingEvent,  code::kMissingUser,     code::kKeyTooLong,    code::kTooDeep,
     code::kTooManyValues, code::kTooManyElements, code::kEventTooLarge, code::kRingFull,
-    code::kOther};
+    code::kJournalFull,   code::kJournalFailed,   code::kOther};
+
+/// The codes with which ingest takes back the ack of an event that is in a ring.
+inline constexpr const char* kAckCodes[] = {code::kJournalFull, code::kJournalFailed,
+                                            code::kJournalStalled};
+
+/// Whether the appliance only had no room, or no disk, at the time: the same event may be taken
+/// later. Any other refusal is final.
+[[nodiscard]] inline bool worth_resending(const char* code) {
+  for (const char* known : {code::kRingFull, code::kTableFull, code::kJournalFull,
+                            code::kJournalFailed, code::kJournalStalled}) {
+    if (std::strcmp(code, known) == 0) return true;
+  }
+  return false;
+}
 
 /// Elements of one array that an event may have: the worker's limit too (workers/event.h).
 inline constexpr std::uint32_t kElementCountMax = 1024;

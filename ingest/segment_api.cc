@@ -102,8 +102,9 @@ void SegmentApi::answer_preflight(const HttpRequest& request, HttpAnswer& answer
   answer.header("Access-Control-Allow-Origin", "*");
   answer.header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
   const std::string_view wanted = request.header("access-control-request-headers");
-  answer.header("Access-Control-Allow-Headers",
-                wanted.empty() ? "Authorization, Content-Type, Content-Encoding" : wanted);
+  answer.header(
+      "Access-Control-Allow-Headers",
+      wanted.empty() ? "Authorization, Content-Type, Content-Encoding, Deja-Ack" : wanted);
   answer.header("Access-Control-Max-Age", "86400");
 }
 
@@ -127,6 +128,17 @@ void SegmentApi::answer_settings(const HttpRequest& request, HttpAnswer& answer)
   answer.body.append(R"(/v1","protocol":")").append(protocol);
   answer.body.append(R"("},"remotePlugins":[]})");
   add_cors(answer);
+}
+
+bool SegmentApi::read_level(const HttpRequest& request, schema::AckLevel& level,
+                            HttpAnswer& answer) const {
+  const std::string_view asked = request.header("deja-ack");
+  level = options_.ack;
+  if (asked.empty()) return true;
+  level = asked == "durable" ? schema::AckLevel::DURABLE : schema::AckLevel::APPLIED;
+  if (asked == "durable" || asked == "applied") return true;
+  fail(answer, 400, "bad_ack", "the header Deja-Ack asks for applied or durable");
+  return false;
 }
 
 SegmentApi::Events SegmentApi::route(const HttpRequest& request, HttpAnswer& answer) {
@@ -176,7 +188,10 @@ SegmentApi::Events SegmentApi::route(const HttpRequest& request, HttpAnswer& ans
     fail(answer, 401, "bad_key", "the write key is not known here");
     return answered;
   }
-  return {true, events->batch, events->call, auth_.open() || key == SegmentAuth::Header::kRight};
+  schema::AckLevel level = options_.ack;
+  if (!read_level(request, level, answer)) return answered;
+  return {true, events->batch, events->call, auth_.open() || key == SegmentAuth::Header::kRight,
+          level};
 }
 
 bool SegmentApi::read_body(const HttpRequest& request, std::string_view& text, HttpAnswer& answer) {

@@ -29,8 +29,8 @@ struct SegmentApiOptions {
   std::uint32_t key_bytes_max = 64;  ///< of the catalog
   std::vector<std::string> write_keys;
   std::int64_t full_ring_wait_us = 1'000'000;
-  std::string ack_level = "applied";  ///< what the header Deja-Ack says
-  std::function<bool()> ready;        ///< for /readyz; empty: always
+  schema::AckLevel ack = schema::AckLevel::APPLIED;  ///< of requests that ask for none
+  std::function<bool()> ready;                       ///< for /readyz; empty: always
 };
 
 class SegmentApi final : public HttpService {
@@ -47,6 +47,7 @@ class SegmentApi final : public HttpService {
     bool batch = false;
     CallType call = CallType::kNone;
     bool authorized = false;  ///< false: the key has to be in the body
+    schema::AckLevel level = schema::AckLevel::APPLIED;
   };
   /// Looks at everything but the body; answers what needs no events.
   [[nodiscard]] Events route(const HttpRequest& request, HttpAnswer& answer);
@@ -66,6 +67,8 @@ class SegmentApi final : public HttpService {
   [[nodiscard]] const SegmentAuth& auth() const { return auth_; }
 
  private:
+  /// False: answered.
+  bool read_level(const HttpRequest& request, schema::AckLevel& level, HttpAnswer& answer) const;
   void answer_preflight(const HttpRequest& request, HttpAnswer& answer) const;
   void answer_settings(const HttpRequest& request, HttpAnswer& answer) const;
 

@@ -62,7 +62,9 @@ HttpProgress SegmentExchange::begin(const HttpRequest& request, std::int64_t rec
   received_us_ = received_us;
   batch_ = events.batch;
   call_ = events.call;
-  index_ = accepted_ = rejected_ = ring_full_ = table_full_ = 0;
+  level_ = events.level;
+  index_ = accepted_ = rejected_ = 0;
+  again_.code = table_full_.code = nullptr;
   blocked_since_us_ = 0;
   giving_up_ = false;
   placed_.clear();
@@ -74,7 +76,7 @@ HttpProgress SegmentExchange::begin(const HttpRequest& request, std::int64_t rec
 }
 
 HttpProgress SegmentExchange::resume(std::int64_t now_us, HttpAnswer& answer) {
-  if (!taking_) return await_acks(answer);
+  if (!taking_) return await_acks(now_us, answer);
   // Another exchange may have used the extractor meanwhile. What was shared once can be again.
   Refusal unused;
   if (batch_) {
@@ -164,7 +166,7 @@ HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answe
       reject(index_, refusal);
     } else {
       Placed placed;
-      switch (sink.submit(extraction, received_us_, refusal, placed)) {
+      switch (sink.submit(extraction, received_us_, level_, refusal, placed)) {
         case SinkOutcome::kCommitted:
           ++accepted_;
           placed_.push_back({placed, index_});
@@ -184,7 +186,6 @@ HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answe
             return HttpProgress::kBlocked;
           }
           sink.refuse_full(refusal);
-          ++ring_full_;
           reject(index_, refusal);
           break;
       }
@@ -194,7 +195,8 @@ HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answe
     offset_ = static_cast<std::size_t>(cursor.at - document_.data());
   }
   taking_ = false;
-  return await_acks(answer);
+  waiting_since_us_ = now_us;
+  return await_acks(now_us, answer);
 }
 
 /// A blocked exchange outlives this use of the inflater's memory.
@@ -206,21 +208,15 @@ void SegmentExchange::keep_document() {
   inflated_ = false;
 }
 
-HttpProgress SegmentExchange::await_acks(HttpAnswer& answer) {
+HttpProgress SegmentExchange::await_acks(std::int64_t now_us, HttpAnswer& answer) {
   EventSink& sink = api_.sink();
+  const char* trouble = sink.ack_trouble(level_, now_us - waiting_since_us_);
   for (; acked_ < placed_.size(); ++acked_) {
     const PlacedEvent& event = placed_[acked_];
-    if (!sink.covers(event.placed)) return HttpProgress::kWaiting;
-    const RefusalReason reason = sink.take_verdict(event.placed);
-    if (reason == RefusalReason::kNone) continue;
-    --accepted_;
+    if (trouble == nullptr && !sink.covers(event.placed, level_)) return HttpProgress::kWaiting;
     Refusal refusal;
-    if (reason == RefusalReason::kTableFull) {
-      ++table_full_;
-      deja::refuse(refusal, code::kTableFull, "there is no room for another profile");
-    } else {
-      deja::refuse(refusal, code::kBrokenRecord, "the event could not be read by its worker");
-    }
+    if (sink.settle(event.placed, level_, trouble, refusal)) continue;
+    --accepted_;
     reject(event.index, refusal);
   }
   write_answer(answer);
@@ -234,16 +230,18 @@ void SegmentExchange::reject(std::uint32_t index, const Refusal& refusal) {
   } else {
     rejected_text_ += ',';
   }
+  if (worth_resending(refusal.code)) {
+    Refusal& worth = refusal.code == code::kTableFull ? table_full_ : again_;
+    if (worth.code == nullptr) worth = refusal;
+  }
   append_rejection(rejected_text_, index, batch_, refusal);
 }
 
 void SegmentExchange::write_answer(HttpAnswer& answer) {
-  const bool again = ring_full_ != 0 || (table_full_ != 0 && accepted_ == 0);
-  if (again) {
-    const bool ring = ring_full_ != 0;
-    SegmentApi::fail(answer, 503, ring ? code::kRingFull : code::kTableFull,
-                     ring ? "the appliance can't keep up: send the same again later"
-                          : "there is no room for another profile: send the same again later");
+  // A full table refuses new users alone: with anybody taken the request was not in vain.
+  if (again_.code == nullptr && accepted_ == 0) again_ = table_full_;
+  if (again_.code != nullptr) {
+    SegmentApi::fail(answer, 503, again_.code, again_.message);
     answer.header("Retry-After", "1");
   } else if (accepted_ == 0 && rejected_ != 0) {
     char path[sizeof first_.path + 24];
@@ -261,7 +259,9 @@ void SegmentExchange::write_answer(HttpAnswer& answer) {
     answer.body.pop_back();
     answer.body.append(R"(,"rejected":[)").append(rejected_text_).append("]}");
   }
-  if (accepted_ != 0) answer.header("Deja-Ack", api_.options().ack_level);
+  if (accepted_ != 0) {
+    answer.header("Deja-Ack", level_ == schema::AckLevel::DURABLE ? "durable" : "applied");
+  }
   if (!placed_.empty()) {
     char token[kTokenBytesMax];
     const std::size_t bytes = api_.sink().format_token(ends_.data(), token, sizeof token);

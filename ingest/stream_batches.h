@@ -20,7 +20,8 @@ struct InFlightBatch {
   std::uint64_t sequence = 0;
   std::uint32_t frame_bytes = 0;
   std::uint32_t event_count = 0;
-  bool whole = false;                        ///< all of its events were handed over
+  bool whole = false;  ///< all of its events were handed over
+  std::int64_t whole_since_us = 0;
   std::vector<std::uint64_t> end_positions;  ///< by worker: behind the last of its events; 0: none
   std::vector<PlacedEvent> placed;
   std::vector<StreamReject> rejects;

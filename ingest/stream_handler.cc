@@ -29,6 +29,7 @@ struct StreamFactory::Shared {
   Extraction extraction;
   SegmentAuth keys{{}};
   std::string appliance;
+  AckLevel level = AckLevel::APPLIED;  // of clients that ask for none
   std::int64_t full_ring_wait_us = 0;
   std::vector<char> token;
 };
@@ -73,9 +74,12 @@ class StreamHandler : public ConnectionHandler {
   bool begin_batch(const capnp_view::Struct& batch, std::uint32_t event_count,
                    std::uint32_t frame_bytes);
   bool hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us);
-  void ack_what_is_covered();
+  void ack_what_is_covered(std::int64_t now_us);
   [[nodiscard]] bool covered(const InFlightBatch& batch) const;
-  void ack(InFlightBatch& batch);
+  void ack(InFlightBatch& batch, const char* trouble);
+  [[nodiscard]] schema::AckLevel level() const {
+    return level_ == AckLevel::DURABLE ? schema::AckLevel::DURABLE : schema::AckLevel::APPLIED;
+  }
   Handled fail(const char* error_code, const char* message);
   [[nodiscard]] bool overfull() const { return output_->unsent_bytes() > kUnsentBytesMax; }
   [[nodiscard]] Next next();
@@ -84,6 +88,7 @@ class StreamHandler : public ConnectionHandler {
   ConnectionOutput* output_ = nullptr;
   StreamBatches batches_;
   std::vector<std::uint8_t> buffer_;  // what could not be used yet
+  AckLevel level_ = AckLevel::APPLIED;
   bool greeted_ = false;
   bool failed_ = false;   // an Error went out: the connection ends
   bool ended_ = false;    // the peer's last byte is here
@@ -136,7 +141,7 @@ Next StreamHandler::on_receive(std::span<const std::uint8_t> bytes, std::int64_t
 Next StreamHandler::on_pass(std::int64_t now_us) {
   if (failed_) return Next::kClose;
   if (stalled_) consume_buffer(now_us);
-  if (!failed_) ack_what_is_covered();
+  if (!failed_) ack_what_is_covered(now_us);
   return next();
 }
 
@@ -196,12 +201,13 @@ StreamHandler::Handled StreamHandler::handle_hello(const capnp_view::Message& me
   if (!shared_.keys.knows({key.data, key.size})) {
     return fail(stream_error::kBadWriteKey, "the write key is none of this appliance's");
   }
-  const auto level = static_cast<AckLevel>(hello.get<std::uint16_t>(kHelloAckLevelByte));
-  if (level != AckLevel::OF_SERVER && level != AckLevel::APPLIED) {
-    return fail(stream_error::kAckUnavailable, "this appliance acknowledges what is applied");
+  const auto asked = static_cast<AckLevel>(hello.get<std::uint16_t>(kHelloAckLevelByte));
+  if (asked > AckLevel::DURABLE) {
+    return fail(stream_error::kAckUnavailable, "acks mean applied or durable, and nothing else");
   }
+  level_ = asked == AckLevel::OF_SERVER ? shared_.level : asked;
   greeted_ = true;
-  output_->write(shared_.reply.hello(AckLevel::APPLIED, shared_.appliance.c_str()));
+  output_->write(shared_.reply.hello(level_, shared_.appliance.c_str()));
   return Handled::kDone;
 }
 
@@ -256,6 +262,7 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
   }
   stalled_ = false;
   batch.whole = true;
+  batch.whole_since_us = now_us;
   return Handled::kDone;
 }
 
@@ -263,11 +270,11 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
 bool StreamHandler::hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us) {
   Refusal refusal;
   Placed placed;
-  switch (shared_.sink.submit(shared_.extraction, received_us_, refusal, placed)) {
+  switch (shared_.sink.submit(shared_.extraction, received_us_, level(), refusal, placed)) {
     case SinkOutcome::kDone:
       return true;
     case SinkOutcome::kRefused:
-      batch.rejects.push_back({index, false, refusal});
+      batch.rejects.push_back({index, worth_resending(refusal.code), refusal});
       return true;
     case SinkOutcome::kCommitted:
       full_since_us_ = 0;
@@ -285,35 +292,31 @@ bool StreamHandler::hand_over(InFlightBatch& batch, std::uint32_t index, std::in
 }
 
 bool StreamHandler::covered(const InFlightBatch& batch) const {
-  if (!batch.whole) return false;
   for (std::uint32_t worker = 0; worker < batch.end_positions.size(); ++worker) {
     const std::uint64_t end = batch.end_positions[worker];
-    if (end != 0 && !shared_.sink.covers({worker, end})) return false;
+    if (end != 0 && !shared_.sink.covers({worker, end}, level())) return false;
   }
   return true;
 }
 
-void StreamHandler::ack_what_is_covered() {
-  while (batches_.oldest() != nullptr && !overfull() && covered(*batches_.oldest())) {
-    ack(*batches_.oldest());
+void StreamHandler::ack_what_is_covered(std::int64_t now_us) {
+  while (batches_.oldest() != nullptr && batches_.oldest()->whole && !overfull()) {
+    InFlightBatch& batch = *batches_.oldest();
+    const char* trouble = nullptr;
+    if (!covered(batch)) {
+      trouble = shared_.sink.ack_trouble(level(), now_us - batch.whole_since_us);
+      if (trouble == nullptr) return;
+    }
+    ack(batch, trouble);
     batches_.drop_oldest();
   }
 }
 
-void StreamHandler::ack(InFlightBatch& batch) {
+void StreamHandler::ack(InFlightBatch& batch, const char* trouble) {
   for (const PlacedEvent& event : batch.placed) {
-    const RefusalReason reason = shared_.sink.take_verdict(event.placed);
-    if (reason == RefusalReason::kNone) continue;
-    StreamReject& reject = batch.rejects.emplace_back();
-    reject.index = event.index;
-    reject.retry = reason == RefusalReason::kTableFull;
-    if (reject.retry) {
-      refuse(reject.refusal, code::kTableFull,
-             "no room for a new user: send the event again later");
-    } else {
-      refuse(reject.refusal, code::kBrokenRecord,
-             "the appliance could not read the event's record");
-    }
+    Refusal refusal;
+    if (shared_.sink.settle(event.placed, level(), trouble, refusal)) continue;
+    batch.rejects.push_back({event.index, worth_resending(refusal.code), refusal});
   }
   std::sort(batch.rejects.begin(), batch.rejects.end(),
             [](const StreamReject& a, const StreamReject& b) { return a.index < b.index; });
@@ -322,8 +325,7 @@ void StreamHandler::ack(InFlightBatch& batch) {
     (void)shared_.sink.format_token(batch.end_positions.data(), shared_.token.data(),
                                     shared_.token.size());
   }
-  output_->write(
-      shared_.reply.ack(batch.sequence, AckLevel::APPLIED, shared_.token.data(), batch.rejects));
+  output_->write(shared_.reply.ack(batch.sequence, level_, shared_.token.data(), batch.rejects));
 }
 
 StreamHandler::Handled StreamHandler::fail(const char* error_code, const char* message) {
@@ -343,15 +345,13 @@ Result<std::unique_ptr<StreamFactory>> StreamFactory::make(const Segment& segmen
                                                            ProcessFile& process,
                                                            const PathTrie& paths) {
   const schema::Settings::Reader settings = segment.settings();
-  if (settings.getAck() != schema::AckLevel::APPLIED) {
-    return Error{"open the stream", 0,
-                 "Only acks of level 'applied' can be given; set [durability] ack = \"applied\"."};
-  }
   auto shared = std::make_unique<Shared>(sink, process, paths);
   std::vector<std::string> keys;
   for (const auto key : settings.getWriteKeys()) keys.emplace_back(key.cStr());
   shared->keys = SegmentAuth(std::move(keys));
   shared->appliance = settings.getAppliance().cStr();
+  const bool durable = settings.getAck() == schema::AckLevel::DURABLE;
+  shared->level = durable ? AckLevel::DURABLE : AckLevel::APPLIED;
   shared->full_ring_wait_us = settings.getFullRingWaitUs();
   shared->token.resize(token_bytes_max(sink.worker_count()));
   return std::unique_ptr<StreamFactory>(new StreamFactory(std::move(shared)));

@@ -2,8 +2,9 @@
 // each ingest thread; its handlers are that thread's, and so is everything given to make().
 //
 // Invariants
-//  1. Acks go out in the order of the batches, each when every event of its batch has its effect or
-//     its reject.
+//  1. Acks go out in the order of the batches, each when every event of its batch has its effect
+//     and, at level durable, is on disk, or has its reject. The level is the connection's: what its
+//     hello asked for, or the appliance's.
 //  2. A batch that meets a full ring stays where it is: its event is tried again in every pass, and
 //     refused when Settings.fullRingWaitUs have gone by without any event of the connection getting
 //     through. Nothing behind it is read meanwhile.
@@ -25,8 +26,7 @@ namespace deja {
 
 class StreamFactory : public HandlerFactory {
  public:
-  /// All four must outlive the factory, and the factory its handlers. Fails when the appliance is
-  /// configured to acks that ingest can't give.
+  /// All four must outlive the factory, and the factory its handlers.
   [[nodiscard]] static Result<std::unique_ptr<StreamFactory>> make(const Segment& segment,
                                                                    EventSink& sink,
                                                                    ProcessFile& process,

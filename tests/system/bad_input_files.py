@@ -34,8 +34,8 @@ CONFIG_MISTAKES = [
      'no "DEJA_NOT_THERE"; set it, or list no key at all to listen without one'),
     ("[listen]\nwrite_keys = ['k']\nread_keys = ['k']", "6:13: [listen] read_keys: one key is a write "
      "key as well; a write key never reads: use another"),
-    ("[durability]\nack = 'durable'", '5:7: [durability] ack: found "durable"; the journal that makes '
-     'events durable isn\'t there yet: use ack = "applied"'),
+    ("[durability]\nack = 'synced'", '5:7: [durability] ack: found "synced"; write "applied" or '
+     '"durable"'),
     ("[durability]\nmax_future = '5 min'", '5:14: [durability] max_future: found "5 min"; write a '
      'whole number and one of us ms s m h d w: "90d"'),
     ("[redis]\nurl = 'rediss://h'", "5:7: [redis] url: not an address of Redis; TLS is not spoken; "

@@ -118,10 +118,8 @@ STREAM_VERSIONS = [
     broken(f"version {version}", capnp.hello_frame(version=version), "unsupported_version",
            greeted=False) for version in (0, 2, 3, 257, 65535)
 ] + [
-    broken("durable acks, which are not given yet", capnp.hello_frame(ack_level=2),
-           "ack_unavailable", greeted=False),
-    broken("an unknown ack level", capnp.hello_frame(ack_level=9), "ack_unavailable",
-           greeted=False),
+    broken(f"ack level {level}, which is none", capnp.hello_frame(ack_level=level),
+           "ack_unavailable", greeted=False) for level in (3, 9, 65535)
 ]
 
 STREAM_KEYS = [

@@ -209,10 +209,6 @@ void read_durability(const TomlValue* section, Config& config, Mistakes& mistake
   durability.directory = read_directory(reader).value_or("/var/lib/deja/" + config.appliance.name);
   if (const auto choice = reader.choice("ack", {"applied", "durable"})) {
     durability.ack = static_cast<AckLevel>(*choice);
-    if (durability.ack == AckLevel::kDurable) {
-      reader.wrong("ack", *reader.take("ack"),
-                   "the journal that makes events durable isn't there yet: use ack = \"applied\"");
-    }
   }
   if (const auto every_us = reader.duration("group_commit", 0, kSecondUs)) {
     durability.group_commit_us = *every_us;

@@ -10,7 +10,9 @@
 namespace deja {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kHelp = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kHelp = {{
+    {"deja_acks_refused_total",
+     "Durable acks taken back, by code; the events were taken all the same."},
     {"deja_alias_total", "Alias calls taken without effect."},
     {"deja_batches_total", "Batches of records that workers applied."},
     {"deja_child_starts_total", "Starts of a child process by the supervisor."},

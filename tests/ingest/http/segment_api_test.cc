@@ -5,9 +5,7 @@
 
 #include <memory>
 
-#include "ingest/http_connection.h"
-#include "tests/ingest/http/http_client.h"
-#include "tests/ingest/sink/test_appliance.h"
+#include "tests/ingest/http/segment_api_fixture.h"
 
 // jemalloc's, where it is linked: a sanitizer's build has its own allocator.
 extern "C" int mallctl(const char* name, void* old_value, std::size_t* old_bytes, void* new_value,
@@ -15,74 +13,6 @@ extern "C" int mallctl(const char* name, void* old_value, std::size_t* old_bytes
 
 namespace deja {
 namespace {
-
-constexpr std::int64_t kNow = HttpClient::kNowUs;
-constexpr std::int64_t kWaitUs = 50'000;
-
-SinkAppliance::Options shop(std::uint64_t ring_bytes = 1U << 20U) {
-  SinkAppliance::Options options;
-  options.events = {{"view", schema::Call::TRACK, "Product Viewed", {0, 1}},
-                    {"visit", schema::Call::PAGE, "*", {2}}};
-  options.paths = {"properties.price", "properties.products[].price", "context.page.path"};
-  options.ring_bytes = ring_bytes;
-  return options;
-}
-
-class SegmentApiTest : public testing::Test {
- protected:
-  explicit SegmentApiTest(const std::vector<std::string>& keys = {},
-                          std::uint64_t ring_bytes = 1U << 20U)
-      : appliance_(shop(ring_bytes)), paths_(appliance_.segment().catalog()) {
-    SegmentApiOptions options;
-    options.sink = &appliance_.sink();
-    options.paths = &paths_;
-    options.process = &appliance_.process();
-    options.slot_count = 3;
-    options.key_bytes_max = 40;
-    options.write_keys = keys;
-    options.full_ring_wait_us = kWaitUs;
-    options.ready = [this] { return ready_; };
-    api_ = std::make_unique<SegmentApi>(options);
-    client_ = std::make_unique<HttpClient>(*api_);
-  }
-  ~SegmentApiTest() noexcept override { client_.reset(); }
-
-  static std::string request(const std::string& path, const std::string& body,
-                             const std::string& headers = {}) {
-    return "POST " + path +
-           " HTTP/1.1\r\nHost: shop.test:80\r\nContent-Length: " + std::to_string(body.size()) +
-           "\r\n" + headers + "\r\n" + body;
-  }
-  /// One pass of an ingest thread, in which the worker keeps up (or doesn't).
-  void pass(bool consume = true, std::int64_t now_us = kNow) {
-    appliance_.sink().publish();
-    if (consume) taken_ += appliance_.records().size();
-    appliance_.sink().refresh();
-    client_->pass(now_us);
-  }
-  ReadAnswer ask(const std::string& bytes) {
-    client_ = std::make_unique<HttpClient>(*api_);
-    client_->send(bytes);
-    for (int at = 0; at < 3; ++at) pass();
-    const auto answers = client_->answers();
-    EXPECT_EQ(answers.size(), 1U) << bytes.substr(0, 300);
-    return answers.empty() ? ReadAnswer{} : answers[0];
-  }
-  ReadAnswer post(const std::string& path, const std::string& body,
-                  const std::string& headers = {}) {
-    return ask(request(path, body, headers));
-  }
-  static std::string view(const std::string& user, const std::string& more = {}) {
-    return R"({"type":"track","event":"Product Viewed","userId":")" + user + "\"" + more + "}";
-  }
-
-  SinkAppliance appliance_;
-  PathTrie paths_;
-  std::unique_ptr<SegmentApi> api_;
-  std::unique_ptr<HttpClient> client_;
-  std::size_t taken_ = 0;
-  bool ready_ = true;
-};
 
 TEST_F(SegmentApiTest, AnswersOnceTheEventHasItsEffect) {
   client_->send(request("/v1/track", view("u")));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <tuple>
 
 #include "ingest/producer_encoder.h"
 #include "ingest/producer_socket.h"
@@ -224,6 +225,56 @@ TEST(Producer, WhatTheApplianceHadNoRoomForIsTriedAgain) {
   EXPECT_GT(producer->stats().retried, 0U);
   EXPECT_EQ(pump.harness.records.size(), 500U);
   EXPECT_EQ(pump.harness.appliance.rejected("ring_full"), producer->stats().retried);
+}
+
+TEST(Producer, SaysWhatItsAcksMean) {
+  for (const auto& [asked, durable, given] :
+       {std::tuple{ProducerAck::kOfServer, true, ProducerAck::kDurable},
+        std::tuple{ProducerAck::kApplied, true, ProducerAck::kApplied},
+        std::tuple{ProducerAck::kDurable, false, ProducerAck::kDurable}}) {
+    auto appliance = StreamHarness::shop();
+    appliance.durable = durable;
+    Pump pump(appliance);
+    ProducerOptions options = options_for(pump);
+    options.ack = asked;
+    auto producer = std::move(*Producer::open(options));
+    EXPECT_EQ(producer->ack_level(), ProducerAck::kOfServer);
+    ASSERT_EQ(producer->send(view("u1")), SendOutcome::kTaken);
+    pump.harness.journal_keeps_up = given == ProducerAck::kDurable;
+    ASSERT_TRUE(settle(*producer, pump)) << producer->failure();
+    EXPECT_EQ(producer->ack_level(), given);
+  }
+}
+
+TEST(Producer, AnEventThatAFullJournalRefusedIsSentAgainUntilItIsDurable) {
+  auto appliance = StreamHarness::shop();
+  appliance.durable = true;
+  Pump pump(appliance);
+  ProducerOptions options = options_for(pump);
+  options.retry_count = 1'000'000;
+  auto producer = std::move(*Producer::open(options));
+  ASSERT_EQ(producer->send(view("u1")), SendOutcome::kTaken);
+  pump.harness.journal_keeps_up = false;
+  for (int turn = 0; turn < 200'000 && pump.harness.records.empty(); ++turn) {
+    producer->poll(0);
+    pump.turn();
+  }
+  pump.harness.appliance.set_journal(JournalState::kFull);
+  for (int turn = 0; turn < 2'000'000 && producer->stats().retried < 3; ++turn) {
+    (void)producer->flush(0);
+    pump.turn();
+  }
+  ASSERT_EQ(producer->stats().retried, 3U);
+  EXPECT_EQ(producer->stats().acked, 0U);
+  EXPECT_EQ(pump.harness.appliance.acks_refused("journal_full"), 1U);
+  EXPECT_GE(pump.harness.appliance.rejected("journal_full"), 2U);
+  pump.harness.appliance.set_journal(JournalState::kWriting);
+  pump.harness.journal_keeps_up = true;
+  ASSERT_TRUE(settle(*producer, pump)) << producer->failure();
+  EXPECT_EQ(producer->stats().acked, 1U);
+  EXPECT_EQ(producer->stats().rejected, 0U);
+  EXPECT_EQ(pump.harness.records.size(), 2U)
+      << "the second is a duplicate, which ids make harmless";
 }
 
 TEST(Producer, RetriesEnd) {

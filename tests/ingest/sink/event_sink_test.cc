@@ -18,6 +18,7 @@ namespace deja {
 namespace {
 
 constexpr std::int64_t kNow = 1'700'000'000'000'000;
+constexpr auto kApplied = schema::AckLevel::APPLIED;
 
 std::vector<SinkEvent> shop_events() {
   using schema::Call;
@@ -57,7 +58,9 @@ class EventSinkTest : public testing::Test {
     extraction_->user_id = user;
     return *extraction_;
   }
-  SinkOutcome submit() { return appliance_.sink().submit(*extraction_, kNow, refusal_, placed_); }
+  SinkOutcome submit() {
+    return appliance_.sink().submit(*extraction_, kNow, kApplied, refusal_, placed_);
+  }
   // Submits the event and gives back its only record.
   SinkRecord record() {
     EXPECT_EQ(submit(), SinkOutcome::kCommitted);
@@ -245,17 +248,17 @@ TEST_F(EventSinkTest, CoversFollowsTheConsumedPosition) {
   EXPECT_EQ(appliance_.records(0, false).size(), 2U);
   EXPECT_FALSE(appliance_.sink().has_news());
   appliance_.consume_until(0, first.end_position);
-  EXPECT_FALSE(appliance_.sink().covers(first));
+  EXPECT_FALSE(appliance_.sink().covers(first, kApplied));
   EXPECT_TRUE(appliance_.sink().has_news());
   appliance_.sink().refresh();
   EXPECT_FALSE(appliance_.sink().has_news());
-  EXPECT_TRUE(appliance_.sink().covers(first));
-  EXPECT_FALSE(appliance_.sink().covers(second));
+  EXPECT_TRUE(appliance_.sink().covers(first, kApplied));
+  EXPECT_FALSE(appliance_.sink().covers(second, kApplied));
   // A worker that says it has consumed what nobody gave it is not believed.
   appliance_.consume_until(0, second.end_position + 8);
   EXPECT_FALSE(appliance_.sink().has_news());
   appliance_.sink().refresh();
-  EXPECT_FALSE(appliance_.sink().covers(second));
+  EXPECT_FALSE(appliance_.sink().covers(second, kApplied));
 }
 
 TEST_F(EventSinkTest, AWorkersVerdictIsThereOncePositionCoversIt) {
@@ -269,9 +272,10 @@ TEST_F(EventSinkTest, AWorkersVerdictIsThereOncePositionCoversIt) {
   appliance_.give_verdict(0, second.end_position, RefusalReason::kTableFull);
   appliance_.consume(0);
   appliance_.sink().refresh();
-  ASSERT_TRUE(appliance_.sink().covers(second));
-  EXPECT_EQ(appliance_.sink().take_verdict(first), RefusalReason::kNone);
-  EXPECT_EQ(appliance_.sink().take_verdict(second), RefusalReason::kTableFull);
+  ASSERT_TRUE(appliance_.sink().covers(second, kApplied));
+  EXPECT_TRUE(appliance_.sink().settle(first, kApplied, nullptr, refusal_));
+  EXPECT_FALSE(appliance_.sink().settle(second, kApplied, nullptr, refusal_));
+  EXPECT_STREQ(refusal_.code, "table_full");
 }
 
 TEST_F(EventSinkTest, ANewLifeGoesOnWhereTheLastOneHadPublished) {
@@ -305,18 +309,21 @@ TEST(EventSink, AFullRingRefusesWithoutCountingTheEvent) {
   Refusal refusal;
   Placed placed;
   std::uint64_t committed = 0;
-  while (appliance.sink().submit(*event, kNow, refusal, placed) == SinkOutcome::kCommitted) {
+  while (appliance.sink().submit(*event, kNow, kApplied, refusal, placed) ==
+         SinkOutcome::kCommitted) {
     ++committed;
   }
   EXPECT_EQ(appliance.counter("deja_events_received_total{thread=\"0\"}"), committed);
   EXPECT_EQ(appliance.counter("deja_ring_full_total{thread=\"0\"}"), 1U);
   appliance.sink().publish();
   EXPECT_EQ(appliance.records().size(), committed);
-  EXPECT_EQ(appliance.sink().submit(*event, kNow, refusal, placed), SinkOutcome::kCommitted);
+  EXPECT_EQ(appliance.sink().submit(*event, kNow, kApplied, refusal, placed),
+            SinkOutcome::kCommitted);
   // What can never fit is refused at once.
   const std::string large(2000, 'x');
   ASSERT_TRUE(event->capture(5, 0, Value::of(large.data(), 2000)));
-  EXPECT_EQ(appliance.sink().submit(*event, kNow, refusal, placed), SinkOutcome::kRefused);
+  EXPECT_EQ(appliance.sink().submit(*event, kNow, kApplied, refusal, placed),
+            SinkOutcome::kRefused);
   EXPECT_STREQ(refusal.code, "event_too_large");
 }
 
@@ -334,7 +341,8 @@ TEST(EventSink, EachShardsEventsGoToItsOwner) {
     event->clear();
     event->call = CallType::kIdentify;
     event->user_id = user;
-    ASSERT_EQ(appliance.sink().submit(*event, kNow, refusal, placed), SinkOutcome::kCommitted);
+    ASSERT_EQ(appliance.sink().submit(*event, kNow, kApplied, refusal, placed),
+              SinkOutcome::kCommitted);
     ++sent[user];
   }
   appliance.sink().publish();

@@ -1,5 +1,6 @@
 // A small appliance for ingest's tests: a segment of its own in /tmp, with the events and paths
-// that the test declares, an EventSink on it, and a worker's end that the test plays itself.
+// that the test declares, an EventSink on it, and the workers' and the keeper's ends that the test
+// plays itself.
 #pragma once
 
 #include <capnp/message.h>
@@ -108,6 +109,8 @@ class SinkAppliance {
       end.verdicts.emplace(end.verdict.data(), end.verdict.bytes(),
                            &end.positions->at<const PositionLayout>()[worker].value);
     }
+    durable_ = std::make_unique<MappedFile>(
+        std::move(*segment_->map("durable", MappedFile::Mode::kReadWrite)));
     reopen_sink();
   }
   ~SinkAppliance() {
@@ -150,6 +153,19 @@ class SinkAppliance {
   void consume_until(std::uint32_t worker, std::uint64_t position) {
     workers_[worker].consumer->release(position);
   }
+  /// The keeper says that the ring is durable up to there.
+  void make_durable(std::uint32_t worker, std::uint64_t position) {
+    durable_->at<DurableLayout>()->positions()[worker].value.store(position,
+                                                                   std::memory_order_release);
+  }
+  /// … everything that records() has read.
+  void make_durable(std::uint32_t worker = 0) {
+    make_durable(worker, workers_[worker].consumer->read_position());
+  }
+  void set_journal(JournalState state) {
+    durable_->at<DurableLayout>()->state.value.store(static_cast<std::uint64_t>(state),
+                                                     std::memory_order_release);
+  }
   void give_verdict(std::uint32_t worker, std::uint64_t end_position, RefusalReason reason) {
     RingProducer& verdicts = *workers_[worker].verdicts;
     std::uint8_t* at = verdicts.claim(sizeof(VerdictLayout));
@@ -172,6 +188,9 @@ class SinkAppliance {
   }
   [[nodiscard]] std::uint64_t rejected(const std::string& code) const {
     return counter("deja_events_rejected_total{code=\"" + code + "\",thread=\"0\"}");
+  }
+  [[nodiscard]] std::uint64_t acks_refused(const std::string& code) const {
+    return counter("deja_acks_refused_total{code=\"" + code + "\",thread=\"0\"}");
   }
   [[nodiscard]] std::uint64_t rejected_sum() const {
     std::uint64_t sum = 0;
@@ -222,6 +241,7 @@ class SinkAppliance {
       plan.fifos.push_back("bell-worker-" + number + ".fifo");
     }
     plan.files.push_back({"ingest-0", ingest_file_bytes(workers), Audience::kService, {}});
+    plan.files.push_back({"durable", durable_file_bytes(workers, 1), Audience::kService, {}});
     plan.files.push_back({"process-ingest", ProcessFile::file_bytes(), Audience::kService, {}});
     return plan;
   }
@@ -246,6 +266,7 @@ class SinkAppliance {
   std::string directory_;
   std::optional<Segment> segment_;
   std::unique_ptr<ProcessFile> process_;
+  std::unique_ptr<MappedFile> durable_;
   std::deque<Worker> workers_;
   std::unique_ptr<EventSink> sink_;
 };

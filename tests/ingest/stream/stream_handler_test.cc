@@ -218,8 +218,8 @@ TEST(StreamHandler, EachMistakeInTheProtocolHasItsError) {
       {"hello twice", hello + hello, "hello_repeated"},
       {"version 0", hello_frame("", 0), "unsupported_version"},
       {"version 2", hello_frame("", 2), "unsupported_version"},
-      {"durable", level(stream_schema::AckLevel::DURABLE), "ack_unavailable"},
-      {"unknown ack level", level(static_cast<stream_schema::AckLevel>(9)), "ack_unavailable"},
+      {"unknown ack level", level(static_cast<stream_schema::AckLevel>(3)), "ack_unavailable"},
+      {"far ack level", level(static_cast<stream_schema::AckLevel>(65535)), "ack_unavailable"},
       {"same sequence", hello + batch + batch, "bad_sequence"},
       {"smaller sequence", hello + batch + batch_frame(4, {}), "bad_sequence"},
       {"too many events", hello + batch_frame(1, many(1025)), "batch_too_large"},
@@ -287,16 +287,6 @@ TEST(StreamHandler, WhoSendsWithoutEndAtAFullRingIsClosed) {
   }
   EXPECT_EQ(next, Next::kClose);
   EXPECT_EQ(harness.output->answers().back().code, "over_credit");
-}
-
-TEST(StreamHandler, DurableAcksThatCannotBeGivenAreRefusedAtStart) {
-  auto options = StreamHarness::shop();
-  options.durable = true;
-  SinkAppliance appliance(options);
-  const PathTrie paths(appliance.segment().catalog());
-  const auto factory =
-      StreamFactory::make(appliance.segment(), appliance.sink(), appliance.process(), paths);
-  EXPECT_FALSE(factory.ok());
 }
 
 }  // namespace

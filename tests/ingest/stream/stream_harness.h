@@ -81,6 +81,7 @@ struct Answer {
   std::string token;
   std::vector<SeenReject> rejects;
   std::string code;  // of an Error
+  stream_schema::AckLevel level = stream_schema::AckLevel::OF_SERVER;
 };
 
 class CollectedOutput : public ConnectionOutput {
@@ -119,12 +120,14 @@ class CollectedOutput : public ConnectionOutput {
     answer.which = message.which();
     if (message.isAck()) {
       answer.sequence = message.getAck().getSequence();
+      answer.level = message.getAck().getAckLevel();
       answer.token = message.getAck().getToken().cStr();
       for (const auto reject : message.getAck().getRejects()) {
         answer.rejects.push_back({reject.getIndex(), reject.getRetry(), reject.getCode().cStr(),
                                   reject.getPath().cStr()});
       }
     }
+    if (message.isHelloReply()) answer.level = message.getHelloReply().getAckLevel();
     if (message.isError()) answer.code = message.getError().getCode().cStr();
     return answer;
   }
@@ -162,6 +165,7 @@ class StreamHarness {
     appliance.sink().publish();
     if (consume) {
       for (auto& record : appliance.records()) records.push_back(std::move(record));
+      if (journal_keeps_up) appliance.make_durable();
     }
     appliance.sink().refresh();
     return handler->on_pass(now_us);
@@ -188,6 +192,7 @@ class StreamHarness {
   std::unique_ptr<CollectedOutput> output;
   std::vector<SinkRecord> records;
   Next last = Next::kReceive;
+  bool journal_keeps_up = true;  // what a worker has taken is durable in the same pass
   std::int64_t now_us = 1'700'000'000'000'000;
 };
 

@@ -291,10 +291,6 @@ TEST(ConfigMistake, IsReportedInDurabilityAndRedis) {
       "write \"local\", \"redis://user:password@host:6379/0\" or \"unix:///path\"";
   const std::string url = "4:7: [redis] url: not an address of Redis; ";
   expect_mistakes({
-      {"[durability]\nack = 'durable'",
-       "4:7: [durability] ack: found \"durable\"; the journal "
-       "that makes events durable isn't there yet: use ack = "
-       "\"applied\""},
       {"[durability]\nack = 'never'",
        "4:7: [durability] ack: found \"never\"; write \"applied\" "
        "or \"durable\""},
