@@ -109,6 +109,13 @@ class ShardWriter {
     parts_.header().sequence.store(sequence, std::memory_order_release);
   }
 
+  /// Whether the store may have profiles of this shard that are not here. Stored before the first
+  /// of them is missing; never taken back.
+  [[nodiscard]] bool has_absent() const {
+    return parts_.header().has_absent.load(std::memory_order_relaxed) != 0;
+  }
+  void set_has_absent() { parts_.header().has_absent.store(1, std::memory_order_release); }
+
   [[nodiscard]] std::uint64_t used_count() const {
     return parts_.header().used_count.load(std::memory_order_relaxed);
   }

@@ -113,6 +113,7 @@ void Worker::open_rings() {
                         files_.consumed_position(ring));
   }
   ring_broken_.resize(files_.rings.size());
+  if (!recovered_) returned_event_.resize(files_.returned.bytes() / 4 / 8);
 }
 
 void Worker::open_counters() {
@@ -126,6 +127,7 @@ void Worker::open_counters() {
   counters_.late = process_.counter("deja_late_total");
   counters_.ids_forgotten = process_.counter("deja_ids_forgotten_total");
   counters_.returned = process_.counter("deja_profiles_returned_total");
+  counters_.replayed = process_.counter("deja_events_replayed_total");
   counters_.return_faults = process_.counter("deja_return_faults_total");
   counters_.profiles = process_.gauge("deja_profiles");
   counters_.recovered_sequence = process_.gauge("deja_recovered_sequence");
@@ -144,6 +146,7 @@ void Worker::show_counters() {
 
 std::uint64_t Worker::duty_cycle() {
   process_.heartbeat(wall_coarse_us());
+  if (fault_) return 0;
   if (!recovered_) return take_returned();
   stalled_ = false;
   std::uint64_t work_count = 0;
@@ -166,12 +169,13 @@ bool Worker::has_input() const {
   return !stalled_ && !rings_empty();
 }
 
-void Worker::run(const std::atomic<bool>& finish) {
+Status Worker::run(const std::atomic<bool>& finish) {
   for (;;) {
     const std::uint64_t work_count = duty_cycle();
+    if (fault_) return *fault_;
     if (work_count == 0 && finish.load(std::memory_order_relaxed) &&
         (!recovered_ || rings_empty())) {
-      return;
+      return Done{};
     }
     idle_.wait(work_count, bell_, [this] { return has_input(); });
   }

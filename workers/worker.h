@@ -47,8 +47,9 @@ class Worker {
   std::uint64_t duty_cycle();
 
   /// Passes and idles until `finish` is set and the rings are empty. While it still recovers it
-  /// ends at once: nothing was taken from the rings.
-  void run(const std::atomic<bool>& finish);
+  /// ends at once: nothing was taken from the rings. Fails where recovery can't go on: going on
+  /// would lose what only the journal has; nothing of it was given back then.
+  Status run(const std::atomic<bool>& finish);
 
   /// All stored profiles are in; events are taken from now on.
   [[nodiscard]] bool recovered() const { return recovered_; }
@@ -62,7 +63,7 @@ class Worker {
  private:
   struct Counters {
     Counter applied, duplicate, refused, dead, log_full, verdict_full, batches, late, ids_forgotten;
-    Counter profiles, recovered_sequence, returned, return_faults;
+    Counter profiles, recovered_sequence, returned, return_faults, replayed;
     Histogram visible, batch_time;
   };
   enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
@@ -100,7 +101,10 @@ class Worker {
 
   // worker_return.cc: before the first event.
   std::uint64_t take_returned();
+  [[nodiscard]] bool take_one_returned(const RingRecord& record);
   [[nodiscard]] bool take_profile(const RingRecord& record);
+  [[nodiscard]] bool take_event(const RingRecord& record);
+  [[nodiscard]] bool take_ids(const RingRecord& record);
   [[nodiscard]] bool take_shard(const RingRecord& record);
   void raise_sequence(std::uint32_t shard, std::uint64_t sequence);
   void end_recovery();
@@ -130,6 +134,8 @@ class Worker {
   RingConsumer returned_;
   bool return_broken_ = false;
   bool recovered_;
+  std::vector<std::uint64_t> returned_event_;  // a copy; there till recovered
+  std::optional<Error> fault_;                 // recovery can't go on
 
   Bell bell_;
   std::vector<BellRope> ingest_bells_;

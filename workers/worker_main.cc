@@ -88,6 +88,6 @@ int main(int argument_count, char** arguments) {
   auto worker = deja::Worker::attach(*segment, index);
   if (!worker.ok()) return fail(worker.error().message(), 1);
   if (pinned != 0) (*worker)->report_not_pinned();
-  (*worker)->run(finish);
-  return 0;
+  const deja::Status done = (*worker)->run(finish);
+  return done.ok() ? 0 : fail(done.error().message(), 1);
 }

@@ -1,20 +1,14 @@
 // Before its first event a worker takes what the keeper read back from the store: profiles exactly
 // as they were stored, sequences, and then the word that this is all. What makes no sense is a
 // counted error and never fatal: the keeper's bytes are not ours. Part of Worker.
-#include <array>
 #include <cstring>
 
 #include "ring/return_record.h"
 #include "shm/base/crash_point.h"
+#include "workers/returned_profile.h"
 #include "workers/worker.h"
 
 namespace deja {
-namespace {
-
-/// A billion events a second for three centuries: a stored sequence above it is no sequence.
-constexpr std::uint64_t kSequenceMax = std::uint64_t{1} << 63U;
-
-}  // namespace
 
 std::uint64_t Worker::take_returned() {
   std::uint32_t count = 0;
@@ -27,20 +21,12 @@ std::uint64_t Worker::take_returned() {
       return_broken_ = true;
       break;
     }
-    bool understood = true;
-    if (record.type == kReturnProfile) {
-      understood = take_profile(record);
-    } else if (record.type == kReturnShard) {
-      understood = take_shard(record);
-    } else if (record.type == kReturnEnd) {
-      end_recovery();
-    } else {
-      understood = false;
-    }
-    if (!understood) {
+    if (!take_one_returned(record)) {
       counters_.return_faults.add();
-      process_.error("a stored profile could not be taken back");
+      process_.error("what was stored could not be taken back");
     }
+    // Nothing is released: whoever comes next with more room is handed the same again.
+    if (fault_) return 0;
     end_position = record.end_position;
     ++count;
   }
@@ -54,28 +40,41 @@ std::uint64_t Worker::take_returned() {
   return count;
 }
 
+bool Worker::take_one_returned(const RingRecord& record) {
+  switch (record.type) {
+    case kReturnProfile:
+      return take_profile(record);
+    case kReturnEvent:
+      return take_event(record);
+    case kReturnIds:
+      return take_ids(record);
+    case kReturnShard:
+      return take_shard(record);
+    case kReturnEnd:
+      end_recovery();
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool Worker::take_profile(const RingRecord& record) {
-  ReturnProfileLayout stored;
-  if (record.size_bytes < sizeof stored) return false;
-  std::memcpy(&stored, record.payload, sizeof stored);
-  const std::uint64_t key_space = round_up(stored.key_size, 8);
-  if (stored.key_size == 0 || stored.key_size > geometry_.key_bytes ||
-      stored.key_namespace > static_cast<std::uint8_t>(KeyNamespace::kAnonymous) ||
-      stored.frame_bytes != geometry_.frame_bytes ||
-      record.size_bytes != sizeof stored + key_space + stored.frame_bytes || !owns(stored.shard)) {
+  ReturnedProfile returned;
+  if (!parse_returned(record.payload, record.size_bytes, WithFrame::kAlways, geometry_, returned) ||
+      !owns(returned.facts.shard)) {
     return false;
   }
-  std::array<char, kKeyBytesMax> key_bytes{};
-  std::memcpy(key_bytes.data(), record.payload + sizeof stored, stored.key_size);
-  const Key key{static_cast<KeyNamespace>(stored.key_namespace), key_bytes.data(), stored.key_size};
-  if (shard_of(key, geometry_.shard_count) != stored.shard) return false;
-
+  const ReturnProfileLayout& stored = returned.facts;
   ShardWriter& shard = shards_[index_of(stored.shard)];
-  ShardWriter::Draft draft = shard.begin(key);
-  if (draft.room == Room::kFull) return false;
+  ShardWriter::Draft draft = shard.begin(returned.key());
+  if (draft.room == Room::kFull) {
+    // The store has it still, and whoever comes is a partial profile until it was fetched.
+    shard.set_has_absent();
+    return false;
+  }
   // One that was taken before a kill is there, and may not turn back.
   if (draft.room == Room::kNew || draft.sequence < stored.sequence) {
-    std::memcpy(draft.frame, record.payload + sizeof stored + key_space, stored.frame_bytes);
+    if (returned.frame != nullptr) std::memcpy(draft.frame, returned.frame, stored.frame_bytes);
     draft.sequence = stored.sequence;
     draft.updated_us = stored.updated_us;
     draft.late = stored.late;
@@ -88,11 +87,58 @@ bool Worker::take_profile(const RingRecord& record) {
   return true;
 }
 
+/// An event of the journal: as in a step from 3 on, but for its id, which comes with kReturnIds.
+bool Worker::take_event(const RingRecord& record) {
+  ReturnEventLayout stored;
+  if (record.size_bytes < sizeof stored) return false;
+  std::memcpy(&stored, record.payload, sizeof stored);
+  if (!owns(stored.shard) || stored.sequence == 0 || stored.sequence > kSequenceMax ||
+      stored.event_bytes != record.size_bytes - sizeof stored ||
+      stored.event_bytes > returned_event_.size() * 8) {
+    return false;
+  }
+  // The event's values are views, and the ring's bytes may change.
+  std::memcpy(returned_event_.data(), record.payload + sizeof stored, stored.event_bytes);
+  if (!decoder_.decode(returned_event_.data(), stored.event_bytes, event_) ||
+      event_.shard != stored.shard) {
+    return false;
+  }
+  ShardWriter& shard = shards_[index_of(stored.shard)];
+  if (!shard.contains(event_.key) && !shard.can_insert(event_.key, 0)) {
+    fault_ = Error{"the table has no room for a user whose events are only in the journal", 0,
+                   "Raise [appliance] profiles and start again: the journal keeps them"};
+    return true;
+  }
+  apply(shard, stored.sequence);
+  raise_sequence(stored.shard, stored.sequence);
+  counters_.replayed.add();
+  return true;
+}
+
+bool Worker::take_ids(const RingRecord& record) {
+  ReturnIdsLayout stored;
+  if (record.size_bytes < sizeof stored) return false;
+  std::memcpy(&stored, record.payload, sizeof stored);
+  constexpr std::uint32_t kIdBytes = 2 * sizeof(std::uint64_t);
+  if (!owns(stored.shard) ||
+      record.size_bytes != sizeof stored + std::uint64_t{stored.count} * kIdBytes) {
+    return false;
+  }
+  for (std::uint32_t at = 0; at < stored.count; ++at) {
+    std::uint64_t id[2];
+    std::memcpy(id, record.payload + sizeof stored + std::size_t{at} * kIdBytes, sizeof id);
+    if ((id[0] | id[1]) != 0)
+      remember_id(index_of(stored.shard), fold_id(id[0], id[1], secret_.words));
+  }
+  return true;
+}
+
 bool Worker::take_shard(const RingRecord& record) {
   ReturnShardLayout stored;
   if (record.size_bytes < sizeof stored) return false;
   std::memcpy(&stored, record.payload, sizeof stored);
   if (!owns(stored.shard) || stored.sequence > kSequenceMax) return false;
+  if ((stored.flags & kReturnShardHasAbsent) != 0) shards_[index_of(stored.shard)].set_has_absent();
   raise_sequence(stored.shard, stored.sequence);
   return true;
 }
@@ -111,6 +157,7 @@ void Worker::end_recovery() {
   // SYNC(worker.recovered): every stored profile is in the table.
   files_.layout().recovered.value.store(1, std::memory_order_release);
   recovered_ = true;
+  returned_event_ = {};
 }
 
 }  // namespace deja

@@ -141,11 +141,31 @@ class TestKeeper {
                 stored.frame_bytes);
     return give(bytes, kReturnProfile);
   }
-  bool give_shard(std::uint32_t shard, std::uint64_t sequence) {
-    const ReturnShardLayout stored{sequence, shard, 0};
+  bool give_shard(std::uint32_t shard, std::uint64_t sequence, std::uint32_t flags = 0) {
+    const ReturnShardLayout stored{sequence, shard, flags};
     std::vector<std::uint8_t> bytes(sizeof stored);
     std::memcpy(bytes.data(), &stored, sizeof stored);
     return give(bytes, kReturnShard);
+  }
+  /// An event of the journal.
+  bool give_event(std::uint64_t sequence, const TestEvent& event) {
+    const std::vector<std::uint8_t> words = event.bytes(geometry_.shard_count);
+    const ReturnEventLayout stored{sequence, shard_of(event.as_key(), geometry_.shard_count),
+                                   static_cast<std::uint32_t>(words.size())};
+    std::vector<std::uint8_t> bytes(sizeof stored);
+    std::memcpy(bytes.data(), &stored, sizeof stored);
+    bytes.insert(bytes.end(), words.begin(), words.end());
+    return give(bytes, kReturnEvent);
+  }
+  /// The ids of a shard's last events; the high halves are 0, as view_of() has them.
+  bool give_ids(std::uint32_t shard, const std::vector<std::uint64_t>& ids) {
+    const ReturnIdsLayout stored{shard, static_cast<std::uint32_t>(ids.size())};
+    std::vector<std::uint8_t> bytes(sizeof stored + ids.size() * 16);
+    std::memcpy(bytes.data(), &stored, sizeof stored);
+    for (std::size_t at = 0; at < ids.size(); ++at) {
+      std::memcpy(bytes.data() + sizeof stored + at * 16, &ids[at], sizeof ids[at]);
+    }
+    return give(bytes, kReturnIds);
   }
   bool give_end() { return give(std::vector<std::uint8_t>(8), kReturnEnd); }
 

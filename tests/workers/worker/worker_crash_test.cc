@@ -27,8 +27,7 @@ TEST(WorkerCrash, IsAWorkerWhereItIsAskedToBe) {
   auto worker = Worker::attach(*segment, 0);
   if (!worker.ok()) _exit(4);
   const std::atomic<bool> finish{true};
-  (*worker)->run(finish);
-  _exit(0);
+  _exit((*worker)->run(finish).ok() ? 0 : 6);
 }
 
 /// Runs a worker till it has emptied its rings or is dead. True when the crash point killed it.
