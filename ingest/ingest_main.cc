@@ -23,6 +23,7 @@
 #include "ingest/event_sink.h"
 #include "ingest/http_connection.h"
 #include "ingest/loop.h"
+#include "ingest/loop_backend.h"
 #include "ingest/path_trie.h"
 #include "ingest/segment_api.h"
 #include "ingest/stream_handler.h"
@@ -154,10 +155,11 @@ struct IngestThread {
   LoopCounters counters;
   LoopOptions options;
   Counter not_pinned;
+  std::unique_ptr<LoopRing> ring;
 
   void run() {
     if (cpu >= 0) not_pinned.set(pin_this_thread(cpu) == 0 ? 0 : 1);
-    auto loop = Loop::create(options);
+    auto loop = Loop::create(options, std::move(ring));
     if (!loop.ok()) {
       complain(loop.error().message(), 1);
       failed.store(true, std::memory_order_relaxed);
@@ -236,18 +238,24 @@ int run(const Arguments& arguments) {
   if (!segment.ok()) return complain(segment.error().message(), 1);
   auto file = segment->map("process-ingest", MappedFile::Mode::kReadWrite);
   if (!file.ok()) return complain(file.error().message(), 1);
-  ProcessFile process(std::move(*file), "ingest");
-  const PathTrie paths(segment->catalog());
-
   const auto cpus = segment->settings().getIngestCpus();
   const auto thread_count = std::max<std::uint32_t>(1, cpus.size());
   const std::uint64_t descriptors = raise_descriptor_limit();
+  auto rings = LoopRings::make(thread_count, {});
+  if (!rings.ok()) return complain(rings.error().message(), 1);
+  std::fprintf(stderr, "deja-ingest: %s\n", rings->line().c_str());
+
+  ProcessFile process(std::move(*file), "ingest");
+  rings->show(process);
+  const PathTrie paths(segment->catalog());
+
   const std::uint64_t usable = descriptors > 256 ? descriptors - 128 : descriptors / 2;
   Heartbeats heartbeats(thread_count, process);
   std::deque<IngestThread> threads;
   for (std::uint32_t number = 0; number < thread_count; ++number) {
     IngestThread& thread = threads.emplace_back();
     thread.number = number;
+    thread.ring = std::move(rings->rings[number]);
     thread.cpu = number < cpus.size() ? cpus[number] : -1;
     thread.options.connections_max =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(usable, kConnectionsMax) / thread_count);

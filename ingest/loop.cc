@@ -23,15 +23,7 @@ constexpr std::int64_t kSweepUs = 1'000'000;   // between two looks at idle conn
 constexpr std::uint32_t kCompletionsPerPass = 512;
 
 // user_data: kind in the top 8 bits, 24 bits of generation, 32 bits of slot or listener.
-enum class Operation : std::uint8_t {
-  kAccept = 1,
-  kReceive,
-  kSend,
-  kShutdown,
-  kClose,
-  kBell,
-  kOther
-};
+enum class Operation : std::uint8_t { kAccept = 1, kReceive, kSend, kShutdown, kClose, kBell };
 constexpr std::uint32_t kGenerationMask = 0xff'ffff;
 
 constexpr std::uint64_t user_data_of(Operation operation, std::uint32_t generation,
@@ -42,7 +34,7 @@ constexpr std::uint64_t user_data_of(Operation operation, std::uint32_t generati
 
 }  // namespace
 
-struct Loop::State {
+struct Loop::State final : CompletionHandler {
   struct Listener {
     LoopListener given;
     bool armed = false;
@@ -60,6 +52,7 @@ struct Loop::State {
   std::uint32_t open_count = 0;
   std::int64_t now_us = 0;
   std::int64_t next_sweep_us = 0;
+  bool bell_armed = false;
   bool draining = false;
 
   std::uint64_t data(const LoopConnection& connection, Operation operation) const {
@@ -72,10 +65,13 @@ struct Loop::State {
     if (counted) counters.connections_open.set(open_count);
   }
 
-  void on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags);
-  void on_accept(std::uint32_t number, std::int32_t result, std::uint32_t flags);
-  void on_receive(LoopConnection& connection, std::int32_t result, std::uint32_t flags);
+  void on_completion(const LoopCompletion& completion) override;
+  void on_bell(const LoopCompletion& completion);
+  void on_accept(std::uint32_t number, const LoopCompletion& completion);
+  void on_receive(LoopConnection& connection, const LoopCompletion& completion);
   void on_send(LoopConnection& connection, std::int32_t result);
+  void arm_bell();
+  void arm_accept(std::uint32_t number);
   void open(int descriptor, std::uint32_t listener);
   void follow(LoopConnection& connection, Next next);
   void push(LoopConnection& connection);
@@ -101,12 +97,9 @@ Loop::~Loop() {
   }
 }
 
-Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
-  LoopRing::Options wanted;
-  wanted.buffer_count = options.receive_buffers;
-  wanted.buffer_bytes = options.receive_buffer_bytes;
-  auto ring = LoopRing::create(wanted);
-  if (!ring) return ring.error();
+Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options,
+                                           std::unique_ptr<LoopRing> ring) {
+  if (Status enabled = ring->enable(); !enabled.ok()) return enabled.error();
   std::unique_ptr<Loop> loop(new Loop());
   State& state = *loop->state_;
   state.options = options;
@@ -114,49 +107,36 @@ Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
     state.counters = *options.counters;
     state.counted = true;
   }
-  state.ring = std::move(*ring);
+  state.ring = std::move(ring);
   state.now_us = wall_us();
   state.busy.reserve(options.connections_max);
   state.free_slots.reserve(options.connections_max);
   for (const LoopListener& listener : options.listeners) {
     state.listeners.push_back({listener, false, {}});
+    state.ring->prepare_listener(listener.descriptor);
   }
   for (std::uint32_t number = 0; number < state.listeners.size(); ++number) {
-    state.ring->accept(state.listeners[number].given.descriptor,
-                       user_data_of(Operation::kAccept, 0, number));
-    state.listeners[number].armed = true;
+    state.arm_accept(number);
   }
-  if (options.bell != nullptr) {
-    state.ring->poll_readable(options.bell->descriptor(), user_data_of(Operation::kBell, 0, 0));
-  }
+  if (options.bell != nullptr) state.arm_bell();
   state.show_open();
   return loop;
 }
 
-void Loop::State::on_completion(std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
-  const auto operation = static_cast<Operation>(user_data >> 56U);
-  const auto generation = static_cast<std::uint32_t>(user_data >> 32U) & kGenerationMask;
-  const auto number = static_cast<std::uint32_t>(user_data);
-  if (operation == Operation::kAccept) return on_accept(number, result, flags);
-  if (operation == Operation::kOther) return;
-  if (operation == Operation::kBell) {
-    options.bell->awake();
-    if ((flags & IORING_CQE_F_MORE) == 0) {
-      ring->poll_readable(options.bell->descriptor(), user_data);
-    }
-    return;
-  }
+void Loop::State::on_completion(const LoopCompletion& completion) {
+  const auto operation = static_cast<Operation>(completion.user_data >> 56U);
+  const auto generation = static_cast<std::uint32_t>(completion.user_data >> 32U) & kGenerationMask;
+  const auto number = static_cast<std::uint32_t>(completion.user_data);
+  if (operation == Operation::kAccept) return on_accept(number, completion);
+  if (operation == Operation::kBell) return on_bell(completion);
   LoopConnection& connection = *connections[number];
-  if ((connection.generation & kGenerationMask) != generation) {
-    if ((flags & IORING_CQE_F_BUFFER) != 0) ring->return_buffer(flags);
-    return;
-  }
+  if ((connection.generation & kGenerationMask) != generation) return;
   switch (operation) {
     case Operation::kReceive:
-      on_receive(connection, result, flags);
+      on_receive(connection, completion);
       break;
     case Operation::kSend:
-      on_send(connection, result);
+      on_send(connection, completion.result);
       break;
     case Operation::kShutdown:
       connection.shutdown_armed = false;
@@ -174,24 +154,41 @@ void Loop::State::on_completion(std::uint64_t user_data, std::int32_t result, st
   }
 }
 
-void Loop::State::on_accept(std::uint32_t number, std::int32_t result, std::uint32_t flags) {
-  Listener& listener = listeners[number];
+void Loop::State::arm_bell() {
+  bell_armed = true;
+  ring->poll_readable(options.bell->descriptor(), user_data_of(Operation::kBell, 0, 0));
+}
+
+void Loop::State::on_bell(const LoopCompletion& completion) {
+  options.bell->awake();
+  if (completion.more) return;
+  // One that can't be watched is tried again by the sweep; sleeps are bounded meanwhile.
+  bell_armed = false;
+  if (completion.result >= 0) arm_bell();
+}
+
+void Loop::State::arm_accept(std::uint32_t number) {
+  listeners[number].armed = true;
+  ring->accept(listeners[number].given.descriptor, user_data_of(Operation::kAccept, 0, number));
+}
+
+void Loop::State::on_accept(std::uint32_t number, const LoopCompletion& completion) {
+  const std::int32_t result = completion.result;
   if (result >= 0) open(result, number);
-  if ((flags & IORING_CQE_F_MORE) != 0) return;
-  listener.armed = false;
+  if (completion.more) return;
+  listeners[number].armed = false;
   // Out of descriptors: the sweep arms it again, instead of a loop that fails as fast as it can.
   if (draining || result == -EMFILE || result == -ENFILE || result == -ENOBUFS ||
       result == -ENOMEM || result == -EBADF || result == -EINVAL || result == -ENOTSOCK) {
     return;
   }
-  ring->accept(listener.given.descriptor, user_data_of(Operation::kAccept, 0, number));
-  listener.armed = true;
+  arm_accept(number);
 }
 
 void Loop::State::open(int descriptor, std::uint32_t listener) {
   if (draining || open_count >= options.connections_max) {
     count(&LoopCounters::connections_refused, 1);
-    ring->close(descriptor, user_data_of(Operation::kOther, 0, 0));
+    ring->close(descriptor, LoopRing::kNobody);
     return;
   }
   const int on = 1;  // refused by unix sockets, which don't need it
@@ -222,23 +219,19 @@ void Loop::State::open(int descriptor, std::uint32_t listener) {
   follow(connection, Next::kReceive);
 }
 
-void Loop::State::on_receive(LoopConnection& connection, std::int32_t result, std::uint32_t flags) {
-  if ((flags & IORING_CQE_F_MORE) == 0) {
+void Loop::State::on_receive(LoopConnection& connection, const LoopCompletion& completion) {
+  if (!completion.more) {
     connection.receive_armed = false;
     connection.receive_cancelled = false;
   }
+  const std::int32_t result = completion.result;
   if (result > 0) {
     count(&LoopCounters::received_bytes, static_cast<std::uint64_t>(result));
     connection.active_us = now_us;
-    Next next = Next::kReceive;
     if (connection.phase == ConnectionPhase::kOpen) {
-      next = connection.handler->on_receive(ring->buffer(flags, static_cast<std::size_t>(result)),
-                                            now_us);
+      return follow(connection, connection.handler->on_receive(completion.bytes, now_us));
     }
-    if ((flags & IORING_CQE_F_BUFFER) != 0) ring->return_buffer(flags);
-    if (connection.phase == ConnectionPhase::kOpen) return follow(connection, next);
   } else if (result == 0) {
-    if ((flags & IORING_CQE_F_BUFFER) != 0) ring->return_buffer(flags);
     connection.peer_ended = true;
     if (connection.phase == ConnectionPhase::kOpen) {
       return follow(connection, connection.handler->on_end());
@@ -311,7 +304,7 @@ void Loop::State::arm_receive(LoopConnection& connection) {
 void Loop::State::cancel_receive(LoopConnection& connection) {
   if (!connection.receive_armed || connection.receive_cancelled) return;
   connection.receive_cancelled = true;
-  ring->cancel(data(connection, Operation::kReceive), user_data_of(Operation::kOther, 0, 0));
+  ring->cancel(connection.descriptor, data(connection, Operation::kReceive));
 }
 
 void Loop::State::release_handler(LoopConnection& connection) {
@@ -336,7 +329,7 @@ void Loop::State::tear(LoopConnection& connection) {
   connection.phase = ConnectionPhase::kTearing;
   cancel_receive(connection);
   if (connection.send_armed) {
-    ring->cancel(data(connection, Operation::kSend), user_data_of(Operation::kOther, 0, 0));
+    ring->cancel(connection.descriptor, data(connection, Operation::kSend));
   }
   close_when_quiet(connection);
 }
@@ -385,22 +378,17 @@ void Loop::State::sweep() {
       tear(connection);
     }
   }
+  if (options.bell != nullptr && !bell_armed) arm_bell();
   if (draining) return;
   for (std::uint32_t number = 0; number < listeners.size(); ++number) {
-    if (listeners[number].armed) continue;
-    ring->accept(listeners[number].given.descriptor, user_data_of(Operation::kAccept, 0, number));
-    listeners[number].armed = true;
+    if (!listeners[number].armed) arm_accept(number);
   }
 }
 
 std::uint32_t Loop::pass() {
   State& state = *state_;
   state.now_us = wall_us();
-  const std::uint32_t work = state.ring->take_completions(
-      kCompletionsPerPass,
-      [&state](std::uint64_t user_data, std::int32_t result, std::uint32_t flags) {
-        state.on_completion(user_data, result, flags);
-      });
+  const std::uint32_t work = state.ring->take_completions(kCompletionsPerPass, state);
   if (state.options.duty != nullptr) state.options.duty->on_pass(state.now_us);
   state.run_busy();
   if (state.options.duty != nullptr) state.options.duty->on_pass_end();
@@ -449,8 +437,8 @@ void Loop::begin_drain() {
   state.draining = true;
   for (std::uint32_t number = 0; number < state.listeners.size(); ++number) {
     if (!state.listeners[number].armed) continue;
-    state.ring->cancel(user_data_of(Operation::kAccept, 0, number),
-                       user_data_of(Operation::kOther, 0, 0));
+    state.ring->cancel(state.listeners[number].given.descriptor,
+                       user_data_of(Operation::kAccept, 0, number));
   }
   for (auto& connection : state.connections) {
     if (connection->phase != ConnectionPhase::kOpen) continue;

@@ -1,7 +1,8 @@
 // The event loop of one thread: accepts on inherited sockets, receives, calls the protocols'
 // handlers (ingest/connection.h), sends their answers, and sleeps as the appliance is told to. One
 // per ingest thread; the console has one too. create() and everything else belong to one thread
-// (io_uring's single issuer), but for the flag that ends run().
+// (io_uring's single issuer), but for the flag that ends run(). What it asks of the kernel goes
+// through a ring (ingest/loop_ring.h), io_uring or epoll; the loop is the same.
 //
 // Invariants
 //  1. A connection's slot is given to another one only after every operation submitted for it has
@@ -26,6 +27,7 @@
 #include <vector>
 
 #include "ingest/connection.h"
+#include "ingest/loop_ring.h"
 #include "ring/bell.h"
 #include "shm/base/result.h"
 #include "shm/process_file.h"
@@ -57,16 +59,15 @@ struct LoopOptions {
   LoopDuty* duty = nullptr;  ///< may be null; outlives the loop
   Bell* bell = nullptr;      ///< may be null: then only sockets wake the loop
   IdleWait wait = IdleWait::kAdaptive;
-  std::uint32_t connections_max = 4096;  ///< further ones are closed at once, counted
-  std::uint32_t receive_buffers = 256;   ///< a power of two
-  std::uint32_t receive_buffer_bytes = 16384;
+  std::uint32_t connections_max = 4096;    ///< further ones are closed at once, counted
   const LoopCounters* counters = nullptr;  ///< copied
 };
 
 class Loop {
  public:
-  /// On the thread that will run it.
-  [[nodiscard]] static Result<std::unique_ptr<Loop>> create(const LoopOptions& options);
+  /// On the thread that will run it; the ring may come from another one.
+  [[nodiscard]] static Result<std::unique_ptr<Loop>> create(const LoopOptions& options,
+                                                            std::unique_ptr<LoopRing> ring);
   ~Loop();
 
   /// Runs until `stop` (any thread, or a signal handler, may set it; seen within 10 ms), then

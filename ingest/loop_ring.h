@@ -1,90 +1,85 @@
-// The io_uring of one loop: set-up with what the kernel offers, the ring of receive buffers, and
-// the few operations that the loop submits. ingest's only home of liburing. The thread that made it
-// alone may use it. Allocates in create() only.
+// What a loop asks of the kernel: operations are submitted with a user_data, completions bring it
+// back. Two implementations that behave alike: loop_uring (io_uring) and loop_epoll, which carries
+// the operations out itself where io_uring is refused. Made by any thread; from enable() on the
+// thread that called it alone may use it. Steady state allocates nothing.
 //
-// Receives take their memory from one ring of provided buffers shared by all connections, so an
-// idle connection holds none: a completion names the buffer, which goes back once its bytes were
-// handed over.
+// Invariants
+//  1. A multishot operation (accept, receive, poll_readable) completes again and again, each time
+//     with `more`, until one completion without it; every other operation completes once.
+//  2. A completion is handed over by take_completions() only, never from within a submission.
+//  3. A receive that finds no buffer ends with -ENOBUFS; one that was cancelled, with -ECANCELED.
+//  4. Nothing of kNobody's is reported.
 #pragma once
-
-#include <liburing.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 
+#include "shm/base/io_backend.h"
 #include "shm/base/result.h"
 
 namespace deja {
 
+struct LoopCompletion {
+  std::uint64_t user_data = 0;
+  std::int32_t result = 0;              ///< as the system call's, or -errno
+  bool more = false;                    ///< a multishot operation goes on
+  std::span<const std::uint8_t> bytes;  ///< received; valid during the call
+};
+
+class CompletionHandler {
+ public:
+  virtual ~CompletionHandler() = default;
+  virtual void on_completion(const LoopCompletion& completion) = 0;
+};
+
 class LoopRing {
  public:
+  /// The user_data of an operation whose end nobody waits for.
+  static constexpr std::uint64_t kNobody = 0;
+
   struct Options {
     std::uint32_t entries = 1024;        ///< of the submission queue; a power of two
     std::uint32_t buffer_count = 256;    ///< a power of two, at most 32768
     std::uint32_t buffer_bytes = 16384;  ///< of one receive at most
   };
-  /// Asks for SINGLE_ISSUER and DEFER_TASKRUN and makes do without where the kernel says no.
-  [[nodiscard]] static Result<std::unique_ptr<LoopRing>> create(const Options& options);
-  ~LoopRing();
+  [[nodiscard]] static Result<std::unique_ptr<LoopRing>> create(IoBackend backend,
+                                                                const Options& options);
+  LoopRing() = default;
+  virtual ~LoopRing() = default;
   LoopRing(const LoopRing&) = delete;
   LoopRing& operator=(const LoopRing&) = delete;
 
-  /// Multishot: completions come until one without IORING_CQE_F_MORE.
-  void accept(int listener, std::uint64_t user_data);
-  void receive(int socket, std::uint64_t user_data);
-  void poll_readable(int descriptor, std::uint64_t user_data);
-  /// `bytes` stay untouched until the completion.
-  void send(int socket, std::span<const std::uint8_t> bytes, std::uint64_t user_data);
-  void shutdown_write(int socket, std::uint64_t user_data);
-  void close(int descriptor, std::uint64_t user_data);
-  /// Cancels the operation submitted with `target`.
-  void cancel(std::uint64_t target, std::uint64_t user_data);
+  [[nodiscard]] virtual IoBackend backend() const = 0;
+  /// First, and on the thread that will use it.
+  [[nodiscard]] virtual Status enable() = 0;
+  /// Before the first accept on it: gives the socket, which other processes hold too, the mode that
+  /// this ring needs.
+  virtual void prepare_listener(int listener) = 0;
 
-  /// Submits what is queued and runs the kernel's deferred work, without waiting; costs a system
-  /// call only when there is something to submit or to run.
-  void submit();
-  /// Submits, then waits for a completion, `bound_ns` at most.
-  void submit_and_wait(std::int64_t bound_ns);
-  /// Whether a completion is there or only needs submit() to be. No system call.
-  [[nodiscard]] bool ready() const;
+  /// Multishot.
+  virtual void accept(int listener, std::uint64_t user_data) = 0;
+  virtual void receive(int socket, std::uint64_t user_data) = 0;
+  virtual void poll_readable(int descriptor, std::uint64_t user_data) = 0;
+  /// `bytes` stay untouched until the completion, which may tell of fewer.
+  virtual void send(int socket, std::span<const std::uint8_t> bytes, std::uint64_t user_data) = 0;
+  virtual void shutdown_write(int socket, std::uint64_t user_data) = 0;
+  /// No other operation on the descriptor may be under way.
+  virtual void close(int descriptor, std::uint64_t user_data) = 0;
+  /// Cancels the operation on `descriptor` that was submitted with `target`, where it is still
+  /// under way.
+  virtual void cancel(int descriptor, std::uint64_t target) = 0;
 
-  /// Calls `handle(user_data, result, flags)` for up to `count_max` completions; returns how many.
-  template <typename Handle>
-  std::uint32_t take_completions(std::uint32_t count_max, Handle&& handle) {
-    std::uint32_t count = 0;
-    io_uring_cqe* completion = nullptr;
-    while (count < count_max && io_uring_cq_ready(&ring_) != 0) {
-      if (io_uring_peek_cqe(&ring_, &completion) != 0) break;
-      const std::uint64_t user_data = completion->user_data;
-      const std::int32_t result = completion->res;
-      const std::uint32_t flags = completion->flags;
-      io_uring_cqe_seen(&ring_, completion);
-      handle(user_data, result, flags);
-      ++count;
-    }
-    return count;
-  }
+  /// Lets the kernel have what was submitted and say what it has done, without waiting.
+  virtual void submit() = 0;
+  /// The same, then waits for a completion, `bound_ns` at most.
+  virtual void submit_and_wait(std::int64_t bound_ns) = 0;
+  /// Whether a completion is there or only needs submit() to be.
+  [[nodiscard]] virtual bool ready() = 0;
 
-  /// The first `bytes` bytes of the receive buffer that a completion's flags name.
-  [[nodiscard]] std::span<const std::uint8_t> buffer(std::uint32_t flags, std::size_t bytes) const;
-  /// Gives that buffer back to the kernel.
-  void return_buffer(std::uint32_t flags);
-
- private:
-  LoopRing() = default;
-  [[nodiscard]] Status set_up(const Options& options);
-  [[nodiscard]] io_uring_sqe* next_entry();
-  void add_buffer(std::uint16_t number);
-
-  io_uring ring_{};
-  bool ring_made_ = false;
-  io_uring_buf_ring* buffer_ring_ = nullptr;
-  std::size_t buffer_ring_bytes_ = 0;
-  std::uint8_t* buffers_ = nullptr;
-  std::uint32_t buffer_count_ = 0;
-  std::uint32_t buffer_bytes_ = 0;
+  /// Hands over up to about `count_max` completions; returns how many.
+  virtual std::uint32_t take_completions(std::uint32_t count_max, CompletionHandler& handler) = 0;
 };
 
 }  // namespace deja

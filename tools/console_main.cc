@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "ingest/loop.h"
+#include "ingest/loop_backend.h"
 #include "shm/base/clock.h"
 #include "shm/segment.h"
 #include "tools/console/console_service.h"
@@ -51,9 +52,13 @@ deja::ApplianceName name_of(const std::string& segment) {
 int run(const std::string& directory, int listener) {
   auto segment = deja::Segment::open(directory);
   if (!segment.ok()) return complain(segment.error().message(), 1);
+  auto rings = deja::LoopRings::make(1, {});
+  if (!rings.ok()) return complain(rings.error().message(), 1);
+  std::fprintf(stderr, "deja-console: %s\n", rings->line().c_str());
   auto file = segment->map("process-console", deja::MappedFile::Mode::kReadWrite);
   if (!file.ok()) return complain(file.error().message(), 1);
   deja::ProcessFile process(std::move(file.value()), "console");
+  rings->show(process);
   auto service = deja::ConsoleService::open(name_of(directory), process);
   if (!service.ok()) return complain(service.error().message(), 1);
 
@@ -65,7 +70,7 @@ int run(const std::string& directory, int listener) {
   options.duty = &duty;
   options.wait = deja::IdleWait::kSleep;  // nobody's latency is worth a core here
   options.connections_max = 1024;
-  auto loop = deja::Loop::create(options);
+  auto loop = deja::Loop::create(options, std::move(rings->rings.front()));
   if (!loop.ok()) return complain(loop.error().message(), 1);
   (*loop)->run(stopping);
   return 0;

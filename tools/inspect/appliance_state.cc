@@ -173,6 +173,10 @@ ApplianceState gather_state(const Segment& segment, const std::string& path) {
   if (report.ok()) state.report = std::move(report.value());
   for (const ProcessView& process : state.processes) {
     for (const auto& counter : process.counters) {
+      if (counter.name == "deja_io_backend{kind=\"epoll\"}" && counter.value != 0) {
+        state.report.notes.push_back(process.name +
+                                     " uses epoll in place of io_uring; deja serve's log says why");
+      }
       if (counter_family(counter.name) != "deja_thread_not_pinned" || counter.value == 0) continue;
       const std::string thread(label_of(counter.name, "thread"));
       state.report.notes.push_back(process.name + (thread.empty() ? "" : " thread " + thread) +

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -18,6 +19,10 @@
 
 #include "shm/base/check.h"
 #include "tests/support/seed.h"
+
+// jemalloc's, where it is linked: a sanitizer's build has its own allocator.
+extern "C" int mallctl(const char* name, void* old_value, std::size_t* old_bytes, void* new_value,
+                       std::size_t new_bytes) __attribute__((weak));
 
 namespace deja {
 namespace {
@@ -76,7 +81,7 @@ void put(ConnectionOutput& output, std::string_view text) {
   output.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 
-class LoopTest : public testing::Test {
+class LoopTest : public testing::TestWithParam<IoBackend> {
  protected:
   LoopTest() : factory_(script_) {
     // An abstract name: nothing to remove.
@@ -113,9 +118,17 @@ class LoopTest : public testing::Test {
     address_bytes_ = sizeof address_;
     CHECK(getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &address_bytes_) == 0);
   }
-  void start(LoopOptions options = {}, std::int64_t idle_timeout_us = 0) {
+  void SetUp() override {
+    if (GetParam() == IoBackend::kUring && try_io_uring() != 0) {
+      GTEST_SKIP() << "skipped: " << io_refusal(try_io_uring());
+    }
+  }
+  void start(LoopOptions options = {}, std::int64_t idle_timeout_us = 0,
+             const LoopRing::Options& ring_options = {}) {
     options.listeners.push_back({listener_, &factory_, idle_timeout_us});
-    auto loop = Loop::create(options);
+    auto ring = LoopRing::create(GetParam(), ring_options);
+    ASSERT_TRUE(ring.ok()) << ring.error().message();
+    auto loop = Loop::create(options, std::move(*ring));
     ASSERT_TRUE(loop.ok()) << loop.error().message();
     loop_ = std::move(*loop);
   }
@@ -156,11 +169,11 @@ class LoopTest : public testing::Test {
   std::vector<int> clients_;
 };
 
-TEST_F(LoopTest, EchoesForManyConnectionsAtOnce) {
-  LoopOptions options;
-  options.receive_buffers = 4;  // far fewer than connections: receives run out of buffers
-  options.receive_buffer_bytes = 512;
-  start(options);
+TEST_P(LoopTest, EchoesForManyConnectionsAtOnce) {
+  LoopRing::Options options;
+  options.buffer_count = 4;  // far fewer than connections: receives run out of buffers
+  options.buffer_bytes = 512;
+  start({}, 0, options);
   std::mt19937_64 random(test_seed());
   std::vector<std::string> said(40);
   std::vector<std::string> heard(40);
@@ -182,7 +195,7 @@ TEST_F(LoopTest, EchoesForManyConnectionsAtOnce) {
   EXPECT_EQ(loop_->open_connections(), 40U);
 }
 
-TEST_F(LoopTest, PoolsHandlersAndSlots) {
+TEST_P(LoopTest, PoolsHandlersAndSlots) {
   start();
   for (int round = 0; round < 30; ++round) {
     const int descriptor = client();
@@ -199,7 +212,7 @@ TEST_F(LoopTest, PoolsHandlersAndSlots) {
   EXPECT_EQ(script_.made, 1);
 }
 
-TEST_F(LoopTest, ClosesConnectionsBeyondTheBound) {
+TEST_P(LoopTest, ClosesConnectionsBeyondTheBound) {
   LoopOptions options;
   options.connections_max = 2;
   start(options);
@@ -223,7 +236,7 @@ TEST_F(LoopTest, ClosesConnectionsBeyondTheBound) {
   EXPECT_EQ(heard, "x");
 }
 
-TEST_F(LoopTest, SendsALongAnswerWholeBeforeItCloses) {
+TEST_P(LoopTest, SendsALongAnswerWholeBeforeItCloses) {
   use_tcp();
   const std::string answer(4 << 20, 'a');
   script_.receive = [&](ConnectionOutput& output, std::string_view) {
@@ -255,11 +268,13 @@ TEST_F(LoopTest, SendsALongAnswerWholeBeforeItCloses) {
   EXPECT_EQ(script_.closed, 1);
 }
 
-TEST_F(LoopTest, DoesNotReadAPausedConnectionUntilItGoesOn) {
+TEST_P(LoopTest, DoesNotReadAPausedConnectionUntilItGoesOn) {
   std::size_t received = 0;
-  bool paused = true;
+  bool full = true;
+  bool paused = false;
   script_.receive = [&](ConnectionOutput&, std::string_view bytes) {
     received += bytes.size();
+    paused = full;
     return paused ? Next::kPause : Next::kReceive;
   };
   script_.busy = [&] { return true; };
@@ -278,12 +293,12 @@ TEST_F(LoopTest, DoesNotReadAPausedConnectionUntilItGoesOn) {
   }
   for (int at = 0; at < 50; ++at) loop_->pass();
   EXPECT_EQ(received, 5U);
-  paused = false;
+  full = paused = false;
   run_until([&] { return received == sent; });
   EXPECT_EQ(received, sent);
 }
 
-TEST_F(LoopTest, AbortsAtOnceAndGoesOnWithTheOthers) {
+TEST_P(LoopTest, AbortsAtOnceAndGoesOnWithTheOthers) {
   script_.receive = [](ConnectionOutput& output, std::string_view bytes) {
     if (bytes == "die") return Next::kAbort;
     put(output, bytes);
@@ -305,7 +320,7 @@ TEST_F(LoopTest, AbortsAtOnceAndGoesOnWithTheOthers) {
   EXPECT_EQ(heard, "alive");
 }
 
-TEST_F(LoopTest, ClosesWhoSaysNothing) {
+TEST_P(LoopTest, ClosesWhoSaysNothing) {
   start({}, 1000);
   const int descriptor = client();
   bool ended = false;
@@ -316,7 +331,7 @@ TEST_F(LoopTest, ClosesWhoSaysNothing) {
   EXPECT_TRUE(ended);
 }
 
-TEST_F(LoopTest, DrainsWhatIsUnderWayAndTakesNothingNew) {
+TEST_P(LoopTest, DrainsWhatIsUnderWayAndTakesNothingNew) {
   bool waiting = false;
   bool covered = false;
   script_.receive = [&](ConnectionOutput&, std::string_view) {
@@ -356,6 +371,58 @@ TEST_F(LoopTest, DrainsWhatIsUnderWayAndTakesNothingNew) {
   EXPECT_EQ(loop_->open_connections(), 0U);
 }
 
+TEST_P(LoopTest, OutOfDescriptorsItSleepsAndAcceptsLater) {
+  start();
+  const int first = client();
+  const int second = client();
+  rlimit before{};
+  CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(second) + 1;  // all below are in use
+  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  std::uint32_t work = 0;
+  for (int at = 0; at < 50; ++at) work += loop_->pass();
+  EXPECT_EQ(loop_->open_connections(), 0U);
+  EXPECT_LE(work, 4U) << "it fails as fast as it can";
+  CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  run_until([&] { return loop_->open_connections() == 2; });
+  EXPECT_EQ(loop_->open_connections(), 2U);
+  say(first, "still there");
+  std::string heard;
+  run_until([&] { return (heard += take(first)) == "still there"; });
+  EXPECT_EQ(heard, "still there");
+}
+
+TEST_P(LoopTest, AllocatesNothingInSteadyState) {
+  if (mallctl == nullptr) GTEST_SKIP() << "needs jemalloc's counters";
+  start();
+  for (int at = 0; at < 8; ++at) client();
+  const auto allocated = [] {
+    std::uint64_t bytes_now = 0;
+    std::size_t size = sizeof bytes_now;
+    EXPECT_EQ(mallctl("thread.allocated", &bytes_now, &size, nullptr, 0), 0);
+    return bytes_now;
+  };
+  char bytes[1000] = {};
+  const auto round = [&] {
+    std::size_t heard = 0;
+    for (const int descriptor : clients_) {
+      CHECK(send(descriptor, bytes, sizeof bytes, MSG_NOSIGNAL) == sizeof bytes);
+    }
+    while (heard < clients_.size() * sizeof bytes) {
+      loop_->pass();
+      for (const int descriptor : clients_) {
+        const ssize_t count = recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (count > 0) heard += static_cast<std::size_t>(count);
+      }
+    }
+  };
+  for (int at = 0; at < 100; ++at) round();
+  const std::uint64_t before = allocated();
+  for (int at = 0; at < 1000; ++at) round();
+  EXPECT_EQ(allocated(), before);
+}
+
 struct CountingDuty final : LoopDuty {
   int passes = 0;
   int ends = 0;
@@ -368,7 +435,7 @@ struct CountingDuty final : LoopDuty {
   [[nodiscard]] bool has_news() const override { return news; }
 };
 
-TEST_F(LoopTest, RunsItsDutyInEveryPassAndEndsWhenTold) {
+TEST_P(LoopTest, RunsItsDutyInEveryPassAndEndsWhenTold) {
   for (const IdleWait wait : {IdleWait::kAdaptive, IdleWait::kSpin, IdleWait::kSleep}) {
     CountingDuty duty;
     std::atomic<bool> stop{false};
@@ -393,6 +460,9 @@ TEST_F(LoopTest, RunsItsDutyInEveryPassAndEndsWhenTold) {
     EXPECT_EQ(duty.passes, duty.ends);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(OnBoth, LoopTest, testing::Values(IoBackend::kUring, IoBackend::kEpoll),
+                         [](const auto& tested) { return io_backend_name(tested.param); });
 
 }  // namespace
 }  // namespace deja
