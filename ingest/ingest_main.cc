@@ -1,6 +1,11 @@
-// deja-ingest --segment DIRECTORY [--http-fd N]… [--stream-fd N]…: takes events in, on listening
-// sockets that the supervisor made and handed over. One thread per entry of Settings.ingestCpus,
-// each with a loop, a sink and protocols of its own; they share nothing but the sockets.
+// deja-ingest --segment DIRECTORY [--user UID:GID] [--http-fd N]… [--stream-fd N]…: takes events
+// in, on listening sockets that the supervisor made and handed over. One thread per entry of
+// Settings.ingestCpus, each with a loop, a sink and protocols of its own; they share nothing but
+// the sockets.
+//
+// Opens everything first, then becomes the user it is told to be, lets each thread take its ring,
+// and gives up every system call it does not need (ingest/sandbox.h), before the first byte of a
+// stranger is read.
 //
 // SIGTERM (also sent when the supervisor dies): no further connection or byte is taken, what was
 // accepted is answered, and the process ends with 0, within about 5 s. SIGINT is the supervisor's
@@ -8,13 +13,16 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdio>
 #include <deque>
+#include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -25,6 +33,7 @@
 #include "ingest/loop.h"
 #include "ingest/loop_backend.h"
 #include "ingest/path_trie.h"
+#include "ingest/sandbox.h"
 #include "ingest/segment_api.h"
 #include "ingest/stream_handler.h"
 #include "ring/bell.h"
@@ -51,11 +60,34 @@ int complain(const std::string& message, int status) {
   return status;
 }
 
+struct User {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
 struct Arguments {
   std::string segment;
+  std::optional<User> user;
   std::vector<int> http;
   std::vector<int> streams;
 };
+
+template <typename Number>
+bool read_number(std::string_view text, Number& into) {
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), into);
+  return parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
+}
+
+/// "65534:65534"
+std::optional<User> read_user(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  User user;
+  if (colon == std::string_view::npos || !read_number(text.substr(0, colon), user.user) ||
+      !read_number(text.substr(colon + 1), user.group)) {
+    return std::nullopt;
+  }
+  return user;
+}
 
 bool read_arguments(int count, char** texts, Arguments& into) {
   for (int at = 1; at < count; at += 2) {
@@ -66,11 +98,13 @@ bool read_arguments(int count, char** texts, Arguments& into) {
       into.segment = value;
       continue;
     }
-    int descriptor = -1;
-    const auto parsed = std::from_chars(value.data(), value.data() + value.size(), descriptor);
-    if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size() || descriptor < 0) {
-      return false;
+    if (name == "--user") {
+      into.user = read_user(value);
+      if (!into.user) return false;
+      continue;
     }
+    int descriptor = -1;
+    if (!read_number(value, descriptor) || descriptor < 0) return false;
     if (name == "--http-fd") {
       into.http.push_back(descriptor);
     } else if (name == "--stream-fd") {
@@ -155,18 +189,25 @@ struct IngestThread {
   LoopCounters counters;
   LoopOptions options;
   Counter not_pinned;
-  std::unique_ptr<LoopRing> ring;
 
-  void run() {
+  std::unique_ptr<LoopRing> ring;
+  std::unique_ptr<Loop> loop;
+
+  void fail(const Error& error) {
+    complain(error.message(), 1);
+    failed.store(true, std::memory_order_relaxed);
+    stopping.store(true, std::memory_order_relaxed);
+  }
+  /// What needs calls that the sandbox refuses.
+  void start() {
     if (cpu >= 0) not_pinned.set(pin_this_thread(cpu) == 0 ? 0 : 1);
-    auto loop = Loop::create(options, std::move(ring));
-    if (!loop.ok()) {
-      complain(loop.error().message(), 1);
-      failed.store(true, std::memory_order_relaxed);
-      stopping.store(true, std::memory_order_relaxed);
-      return;
-    }
-    (*loop)->run(stopping);
+    auto made = Loop::create(options, std::move(ring));
+    if (!made.ok()) return fail(made.error());
+    loop = std::move(*made);
+  }
+  void serve() {
+    if (loop != nullptr && !failed.load(std::memory_order_relaxed)) loop->run(stopping);
+    loop.reset();
   }
 };
 
@@ -233,7 +274,48 @@ Status build(IngestThread& thread, const Segment& segment, ProcessFile& process,
   return Done{};
 }
 
+/// Gives up the user it was started as; what it had to open is open.
+Status drop_user(const Arguments& arguments, pid_t parent) {
+  if (!arguments.user) return Done{};
+  if (Status done = become_user(arguments.user->user, arguments.user->group); !done.ok()) {
+    return done;
+  }
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // forgotten with the old user
+  if (getppid() != parent) stopping.store(true, std::memory_order_relaxed);
+  return Done{};
+}
+
+/// Starts the loops, shuts the sandbox around all of them, and serves until told to stop.
+void serve(std::deque<IngestThread>& threads, ProcessFile& process) {
+  Counter syscalls_filtered = process.gauge("deja_syscalls_filtered");
+  std::latch started(static_cast<std::ptrdiff_t>(threads.size()));
+  std::latch sealed(1);
+  std::vector<std::thread> others;
+  for (std::size_t number = 1; number < threads.size(); ++number) {
+    others.emplace_back([&thread = threads[number], &started, &sealed] {
+      thread.start();
+      started.count_down();
+      sealed.wait();
+      thread.serve();
+    });
+  }
+  threads[0].start();
+  started.arrive_and_wait();
+  if (kFiltersSyscalls) {
+    const Status filtered = filter_syscalls();
+    if (!filtered.ok()) {
+      complain(filtered.error().message(), 1);
+      process.error("runs without its filter of system calls");
+    }
+    syscalls_filtered.set(filtered.ok() ? 1 : 0);
+  }
+  sealed.count_down();
+  threads[0].serve();
+  for (std::thread& other : others) other.join();
+}
+
 int run(const Arguments& arguments) {
+  const pid_t parent = getppid();
   auto segment = Segment::open(arguments.segment);
   if (!segment.ok()) return complain(segment.error().message(), 1);
   auto file = segment->map("process-ingest", MappedFile::Mode::kReadWrite);
@@ -264,12 +346,10 @@ int run(const Arguments& arguments) {
       return complain(built.error().message(), 1);
     }
   }
-  std::vector<std::thread> running;
-  for (std::uint32_t number = 1; number < thread_count; ++number) {
-    running.emplace_back([&thread = threads[number]] { thread.run(); });
+  if (Status dropped = drop_user(arguments, parent); !dropped.ok()) {
+    return complain(dropped.error().message(), 1);
   }
-  threads[0].run();
-  for (std::thread& other : running) other.join();
+  serve(threads, process);
   return failed.load(std::memory_order_relaxed) ? 1 : 0;
 }
 
@@ -280,7 +360,8 @@ int main(int argument_count, char** argument_texts) {
   deja::Arguments arguments;
   if (!deja::read_arguments(argument_count, argument_texts, arguments)) {
     return deja::complain(
-        "use: deja-ingest --segment DIRECTORY [--http-fd N]... [--stream-fd N]...", 2);
+        "use: deja-ingest --segment DIRECTORY [--user UID:GID] [--http-fd N]... [--stream-fd N]...",
+        2);
   }
   deja::handle_signals();
   return deja::run(arguments);

@@ -1,5 +1,5 @@
-"""The two ways to the kernel's sockets: a whole appliance where io_uring is refused, and one on each
-backend."""
+"""The two ways to the kernel's sockets, and what ingest gives up: a whole appliance where io_uring
+is refused, one on each backend, ingest behind its filter of system calls."""
 
 import json
 import os
@@ -49,6 +49,8 @@ id = ["#row"]
 track = "Product Viewed"
 properties = { item = "item" }
 """
+
+SANITIZED = bool(os.environ.get("DEJA_SANITIZE"))
 
 
 def send_both_ways(shop):
@@ -115,7 +117,7 @@ def test_where_io_uring_is_refused_everything_goes_through_epoll_and_says_so(tmp
 
 
 @pytest.mark.parametrize("backend", ["uring", "epoll"])
-def test_each_backend_can_be_asked_for(backend):
+def test_each_backend_can_be_asked_for_and_serves_behind_the_filter(backend):
     with Appliance(CONFIG, environment={"DEJA_IO": backend}) as shop:
         for life in range(1, 3):
             send_both_ways(shop)  # the second time, the same: every id is known
@@ -126,8 +128,25 @@ def test_each_backend_can_be_asked_for(backend):
             pid = processes(shop)["ingest"]
             assert has_file(pid, "[io_uring]") == (backend == "uring")
             assert has_file(pid, "[eventpoll]") == (backend == "epoll")
+            if not SANITIZED:
+                assert_filtered(shop, pid)
             os.kill(pid, signal.SIGKILL)
             eventually(lambda: processes(shop)["ingest"] != pid and not runs(pid))
+
+
+def assert_filtered(shop, pid):
+    """Every thread of ingest's is behind a filter that it can't leave."""
+    def filtered():
+        return next(process["counters"].get("deja_syscalls_filtered")
+                    for process in shop.stat()["processes"] if process["name"] == "ingest")
+
+    eventually(filtered)
+    threads = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+    assert len(threads) >= 2
+    for thread in threads:
+        fields = dict(line.split(":\t", 1) for line in (thread / "status").read_text().splitlines()
+                      if ":\t" in line)
+        assert (fields["Seccomp"], fields["NoNewPrivs"]) == ("2", "1"), thread
 
 
 def test_a_backend_that_is_asked_for_and_refused_is_a_sentence(tmp_path, monkeypatch):
