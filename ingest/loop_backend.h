@@ -18,8 +18,7 @@ struct LoopRings {
   std::vector<std::unique_ptr<LoopRing>> rings;
 
   /// Looks for io_uring (shm/base/io_backend.h) and makes `count` rings. If it is there and yet one
-  /// of them can't be had (locked memory is counted), all are epoll's, unless DEJA_IO says uring:
-  /// a listener's mode is shared, so the threads of a process go the same way.
+  /// of them can't be had (locked memory is counted), all are epoll's, unless DEJA_IO says uring.
   [[nodiscard]] static Result<LoopRings> make(std::uint32_t count,
                                               const LoopRing::Options& options);
 

@@ -54,9 +54,9 @@ class LoopRing {
   [[nodiscard]] virtual IoBackend backend() const = 0;
   /// First, and on the thread that will use it.
   [[nodiscard]] virtual Status enable() = 0;
-  /// Before the first accept on it: gives the socket, which other processes hold too, the mode that
-  /// this ring needs.
-  virtual void prepare_listener(int listener) = 0;
+  /// Before the first accept on it. The socket is held by other processes too, and is changed for
+  /// them as well.
+  virtual void prepare_listener(int listener) { static_cast<void>(listener); }
 
   /// Multishot.
   virtual void accept(int listener, std::uint64_t user_data) = 0;

@@ -1,6 +1,5 @@
 #include "ingest/loop_uring.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -105,12 +104,6 @@ Status UringRing::enable() {
     return ring_error("enable io_uring", errno);
   }
   return Done{};
-}
-
-void UringRing::prepare_listener(int listener) {
-  // A non-blocking one (left so by an epoll ring) would complete with -EAGAIN instead of waiting.
-  const int flags = fcntl(listener, F_GETFL);
-  if (flags >= 0) (void)fcntl(listener, F_SETFL, flags & ~O_NONBLOCK);
 }
 
 UringRing::~UringRing() {

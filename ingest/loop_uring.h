@@ -29,7 +29,6 @@ class UringRing final : public LoopRing {
 
   [[nodiscard]] IoBackend backend() const override { return IoBackend::kUring; }
   [[nodiscard]] Status enable() override;
-  void prepare_listener(int listener) override;
   void accept(int listener, std::uint64_t user_data) override;
   void receive(int socket, std::uint64_t user_data) override;
   void poll_readable(int descriptor, std::uint64_t user_data) override;
