@@ -4,6 +4,7 @@ is refused, one on each backend, ingest behind its filter of system calls."""
 import json
 import os
 import pathlib
+import pwd
 import signal
 import urllib.request
 
@@ -11,7 +12,7 @@ import pytest
 
 import appliance
 from appliance import Appliance
-from traffic import Client, eventually, processes, runs, track
+from traffic import Client, children, eventually, processes, runs, track
 
 CONFIG = """
 [appliance]
@@ -20,6 +21,7 @@ directory = "@DIRECTORY@"
 profiles = 10_000
 shards = 4
 huge_pages = "off"
+@USER@
 
 [cpu]
 ingest = 2
@@ -101,7 +103,7 @@ def test_where_io_uring_is_refused_everything_goes_through_epoll_and_says_so(tmp
     wrapper.chmod(0o755)
     monkeypatch.setattr(appliance, "BIN", tmp_path)
     monkeypatch.delenv("DEJA_IO", raising=False)
-    with Appliance(CONFIG) as shop:
+    with Appliance(CONFIG, user="") as shop:
         send_both_ways(shop)
         assert views(shop) == {f"u{number}": 20 for number in range(10)}
         found = backends(shop)
@@ -118,7 +120,7 @@ def test_where_io_uring_is_refused_everything_goes_through_epoll_and_says_so(tmp
 
 @pytest.mark.parametrize("backend", ["uring", "epoll"])
 def test_each_backend_can_be_asked_for_and_serves_behind_the_filter(backend):
-    with Appliance(CONFIG, environment={"DEJA_IO": backend}) as shop:
+    with Appliance(CONFIG, user="", environment={"DEJA_IO": backend}) as shop:
         for life in range(1, 3):
             send_both_ways(shop)  # the second time, the same: every id is known
             assert views(shop) == {f"u{number}": 20 for number in range(10)}
@@ -134,6 +136,12 @@ def test_each_backend_can_be_asked_for_and_serves_behind_the_filter(backend):
             eventually(lambda: processes(shop)["ingest"] != pid and not runs(pid))
 
 
+def status_of(task):
+    """The fields of a process's or a thread's status."""
+    text = pathlib.Path(f"/proc/{task}/status").read_text()
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
 def assert_filtered(shop, pid):
     """Every thread of ingest's is behind a filter that it can't leave."""
     def filtered():
@@ -141,11 +149,10 @@ def assert_filtered(shop, pid):
                     for process in shop.stat()["processes"] if process["name"] == "ingest")
 
     eventually(filtered)
-    threads = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+    threads = os.listdir(f"/proc/{pid}/task")
     assert len(threads) >= 2
     for thread in threads:
-        fields = dict(line.split(":\t", 1) for line in (thread / "status").read_text().splitlines()
-                      if ":\t" in line)
+        fields = status_of(f"{pid}/task/{thread}")
         assert (fields["Seccomp"], fields["NoNewPrivs"]) == ("2", "1"), thread
 
 
@@ -155,11 +162,49 @@ def test_a_backend_that_is_asked_for_and_refused_is_a_sentence(tmp_path, monkeyp
     wrapper.write_text(f"#!/bin/sh\nexec /usr/bin/python3 -B {launcher} {appliance.BIN}/deja \"$@\"\n")
     wrapper.chmod(0o755)
     monkeypatch.setattr(appliance, "BIN", tmp_path)
-    made = Appliance(CONFIG, environment={"DEJA_IO": "uring"})
+    made = Appliance(CONFIG, user="", environment={"DEJA_IO": "uring"})
     try:
         done = appliance.run("deja", "serve", "-c", made.config, check=False, timeout=60,
                              env=made.environment)
         assert done.returncode == 1
         assert "io_uring is refused here (Operation not permitted)" in done.stderr, done.stderr
+    finally:
+        made.clean_up()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="skipped: only root can give ingest another user")
+def test_ingest_becomes_its_own_user_in_every_life():
+    nobody = pwd.getpwnam("nobody")
+    with Appliance(CONFIG, user='ingest_user = "nobody"') as shop:
+        for life in range(2):
+            send_both_ways(shop)
+            assert views(shop) == {f"u{number}": 20 for number in range(10)}
+            for name, pid in processes(shop).items():
+                fields = status_of(pid)
+                ids = {int(number) for number in fields["Uid"].split()}
+                if name != "ingest":
+                    assert ids == {0}, name
+                    continue
+                assert ids == {nobody.pw_uid}
+                assert {int(number) for number in fields["Gid"].split()} == {nobody.pw_gid}
+                assert fields["Groups"].split() == []
+                assert {int(fields[kind], 16) for kind in ("CapEff", "CapPrm", "CapInh")} == {0}
+            if life == 0:
+                pid = processes(shop)["ingest"]
+                os.kill(pid, signal.SIGKILL)
+                eventually(lambda: processes(shop)["ingest"] != pid and not runs(pid))
+        # Another user's process still ends with its supervisor.
+        family = children(shop.process.pid)
+        assert processes(shop)["ingest"] in family
+        shop.kill()
+        eventually(lambda: not any(runs(pid) for pid in family), seconds=60)
+
+
+def test_an_ingest_user_that_is_not_there_is_a_sentence():
+    made = Appliance(CONFIG, user='ingest_user = "no-such-user-here"')
+    try:
+        done = appliance.run("deja", "serve", "-c", made.config, check=False, timeout=30)
+        assert done.returncode == 1
+        assert "[appliance] ingest_user" in done.stderr, done.stderr
     finally:
         made.clean_up()

@@ -245,3 +245,89 @@ def test_only_the_readers_group_sees_profiles_and_nobody_else_anything(shop, pro
                                                "ordinary", "--directory", str(shop.directory)],
                           capture_output=True, text=True, timeout=30, cwd="/")
     assert done.returncode == 1 and "readers" in done.stderr, done.stderr
+
+
+# Tries to write what it may only read, in every way that there is, and to disturb the service.
+DISTURB = """
+import ctypes, errno, fcntl, mmap, os, sys
+segment, *pids = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+def attempt(what, where, call):
+    try:
+        call()
+        print("done", what, where)
+    except OSError as failure:
+        print(errno.errorcode[failure.errno], what, where)
+
+def make_writable(fd):
+    address = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    if libc.mprotect(address, 4096, mmap.PROT_READ | mmap.PROT_WRITE) != 0:
+        raise OSError(ctypes.get_errno(), "mprotect")
+
+def write_memory(pid):
+    with open(f"/proc/{pid}/mem", "r+b", buffering=0):
+        pass
+
+for name in sorted(os.listdir(segment)):
+    path = os.path.join(segment, name)
+    if name.endswith(".fifo") or not os.access(path, os.R_OK):
+        continue
+    fd = os.open(path, os.O_RDONLY)
+    size = os.fstat(fd).st_size
+    if size >= 4096:
+        attempt("map", name, lambda: mmap.mmap(fd, 4096, mmap.MAP_SHARED))
+        attempt("mprotect", name, lambda: make_writable(fd))
+    attempt("reopen", name, lambda: os.open(f"/proc/self/fd/{fd}", os.O_RDWR))
+    attempt("reopen-append", name, lambda: os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_APPEND))
+    attempt("truncate", name, lambda: os.truncate(path, size))
+    attempt("truncate-fd", name, lambda: os.ftruncate(fd, size))
+    attempt("allocate", name, lambda: os.posix_fallocate(fd, 0, size))
+    attempt("lock", name, lambda: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    attempt("chmod", name, lambda: os.chmod(path, os.stat(path).st_mode & 0o777))
+    os.close(fd)
+attempt("create", ".", lambda: os.unlink(os.open(os.path.join(segment, "x"), os.O_CREAT) and
+                                          os.path.join(segment, "x")))
+attempt("rename", ".", lambda: os.rename(os.path.join(segment, "superblock"),
+                                          os.path.join(segment, "superblock.0")) or
+        os.rename(os.path.join(segment, "superblock.0"), os.path.join(segment, "superblock")))
+for pid in map(int, pids):
+    attempt("signal", pid, lambda: os.kill(pid, 0))
+    attempt("memory", pid, lambda: write_memory(pid))
+"""
+
+
+def disturb(shop, pids, user, *groups):
+    """{(attempt, where): "done" or the error's name}"""
+    done = subprocess.run(as_user(user, *groups) + ["/usr/bin/python3", "-c", DISTURB,
+                                                    str(shop.segment), *map(str, pids)],
+                          check=True, capture_output=True, text=True, timeout=30, cwd="/")
+    return {tuple(line.split()[1:]): line.split()[0] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="skipped: only root can be other users")
+def test_a_hostile_renderer_writes_nothing_and_signals_nobody(shop):
+    pids = sorted(process["pid"] for process in shop.stat()["processes"])
+    found = disturb(shop, pids, STRANGER, ORDINARY)
+    assert "done" not in found.values(), [what for what, how in found.items() if how == "done"]
+    assert set(found.values()) <= {"EACCES", "EPERM", "EINVAL", "EBADF"}, set(found.values())
+    tried = {what for what, _ in found}
+    readable = {where for what, where in found if what == "reopen"}
+    for pattern in FOR_READERS:
+        assert fnmatch.filter(readable, pattern), pattern
+    assert {what for what, how in found.items() if what[0] == "signal"} == {
+        ("signal", str(pid)) for pid in pids}
+
+    # The same tries by the service's own user succeed, so that they are tries at all.
+    allowed = {what for what, how in disturb(shop, pids, ORDINARY, ORDINARY).items()
+               if how == "done"}
+    assert {what for what, _ in allowed} >= {"reopen", "reopen-append", "truncate", "chmod", "create",
+                                             "rename", "signal"}
+    assert tried >= {"map", "mprotect", "truncate-fd", "allocate", "lock", "memory"}
+    assert ("truncate", "superblock") in allowed
+    # And nothing was disturbed.
+    with Client(shop.http) as client:
+        assert client.post("/v1/track", track("u1", "Product Viewed", "after", item="p"))[0] == 200

@@ -34,6 +34,7 @@ struct ApplianceConfig {
   std::uint32_t key_bytes = 64;  ///< a multiple of 8
   HugePages huge_pages = HugePages::kTry;
   std::string readers_group;  ///< empty: the service's own
+  std::string ingest_user;    ///< empty: the service's own
 };
 
 struct CpuConfig {

@@ -176,6 +176,12 @@ void read_appliance(const TomlValue* section, Config& config, Mistakes& mistakes
       reader.wrong("readers_group", *reader.take("readers_group"), "write a group's name");
     }
   }
+  if (const auto user = reader.text("ingest_user")) {
+    appliance.ingest_user = *user;
+    if (!is_plain_name(*user, "_-.", 32)) {
+      reader.wrong("ingest_user", *reader.take("ingest_user"), "write a user's name");
+    }
+  }
   reader.finish();
 }
 

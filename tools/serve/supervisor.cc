@@ -14,6 +14,7 @@
 #include "shm/segment_names.h"
 #include "tools/cli/terminal.h"
 #include "tools/config/segment_plan.h"
+#include "tools/serve/ingest_user.h"
 #include "tools/serve/leftover.h"
 #include "tools/serve/notify.h"
 #include "tools/serve/stored_catalog.h"
@@ -115,6 +116,9 @@ Status Supervisor::start() {
 }
 
 Status Supervisor::take_places() {
+  auto user = ingest_user(config_.appliance.ingest_user);
+  if (!user.ok()) return user.error();
+  ingest_user_ = std::move(user.value());
   if (segment_directory_.empty()) {
     return Error{"the path of the segment is too long", 0,
                  "Choose a shorter [appliance] directory"};
@@ -291,6 +295,9 @@ bool Supervisor::writers_run(const Segment& segment) const {
 Status Supervisor::start_listeners() {
   if (!http_.empty() || !streams_.empty()) {
     ChildCommand ingest = command("deja-ingest", {"--segment", segment_directory_});
+    if (!ingest_user_.empty()) {
+      ingest.arguments.insert(ingest.arguments.end(), {"--user", ingest_user_});
+    }
     const auto hand_over = [&](const char* option, const std::vector<ListeningSocket>& sockets) {
       for (const ListeningSocket& socket : sockets) {
         ingest.arguments.emplace_back(option);

@@ -68,6 +68,7 @@ class Supervisor {
   Config config_;
   Options options_;
   std::string segment_directory_;
+  std::string ingest_user_;  ///< "UID:GID", or empty
   Crew crew_;
   std::vector<SingleInstance> locks_;
   std::vector<ListeningSocket> http_;

@@ -21,6 +21,7 @@ TEST(Config, NeedsNothingButAName) {
   EXPECT_EQ(config.appliance.key_bytes, 64U);
   EXPECT_EQ(config.appliance.huge_pages, HugePages::kTry);
   EXPECT_EQ(config.appliance.readers_group, "");
+  EXPECT_EQ(config.appliance.ingest_user, "");
   EXPECT_EQ(config.cpu.wait, WaitStrategy::kAdaptive);
   EXPECT_EQ(config.listen.http.at(0).text, "127.0.0.1:8080");
   EXPECT_EQ(config.listen.stream.at(0).text, "127.0.0.1:7400");
@@ -51,6 +52,7 @@ shards = 16
 key_bytes = 33
 huge_pages = "off"
 readers_group = "www-data"
+ingest_user = "deja-ingest"
 [cpu]
 ingest = [0]
 workers = [1, 2]
@@ -77,6 +79,7 @@ loss_window = "0s"
   EXPECT_EQ(config.appliance.key_bytes, 40U);  // up to a multiple of 8
   EXPECT_EQ(config.appliance.huge_pages, HugePages::kOff);
   EXPECT_EQ(config.appliance.readers_group, "www-data");
+  EXPECT_EQ(config.appliance.ingest_user, "deja-ingest");
   EXPECT_EQ(config.cpu.ingest, (std::vector<int>{0}));
   EXPECT_EQ(config.cpu.workers, (std::vector<int>{1, 2}));
   EXPECT_EQ(config.cpu.wait, WaitStrategy::kSleep);
@@ -181,11 +184,12 @@ TEST(ConfigMistake, IsReportedInAppliance) {
       {"huge_pages = 'yes'",
        "3:14: [appliance] huge_pages: found \"yes\"; write \"try\", "
        "\"require\" or \"off\""},
+      {"ingest_user = 'a b'", "3:15: [appliance] ingest_user: found \"a b\"; write a user's name"},
       {"readers_group = ''", "3:17: [appliance] readers_group: found \"\"; write a group's name"},
       {"profile = 5", "3:1: [appliance]: unknown key \"profile\"; did you mean \"profiles\"?"},
       {"colour = 5",
        "3:1: [appliance]: unknown key \"colour\"; known here are name, directory, "
-       "profiles, shards, key_bytes, huge_pages, readers_group"},
+       "profiles, shards, key_bytes, huge_pages, readers_group, ingest_user"},
       {"[feature]", "3:2: unknown section \"feature\"; did you mean \"features\"?"},
       {"[banana]",
        "3:2: unknown section \"banana\"; there are appliance, cpu, listen, durability, "

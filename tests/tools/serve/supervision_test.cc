@@ -9,6 +9,7 @@
 
 #include "tools/serve/backoff.h"
 #include "tools/serve/child.h"
+#include "tools/serve/ingest_user.h"
 #include "tools/serve/listening_socket.h"
 #include "tools/serve/single_instance.h"
 #include "tools/serve/start_report.h"
@@ -97,6 +98,20 @@ TEST(ListeningSocket, NeverTakesOverALivingOneOrAFileAndRemovesItsOwn) {
   ASSERT_FALSE(file.ok());
   EXPECT_NE(file.error().message().find("not a socket"), std::string::npos);
   unlink(path.c_str());
+}
+
+TEST(IngestUser, IsLookedUpAndNeedsRootUnlessItIsOurs) {
+  EXPECT_EQ(ingest_user("").value(), "");
+  const auto nobody_here = ingest_user("no-such-user-here");
+  ASSERT_FALSE(nobody_here.ok());
+  EXPECT_NE(nobody_here.error().message().find("ingest_user"), std::string::npos);
+  const auto root = ingest_user("root");
+  ASSERT_EQ(root.ok(), geteuid() == 0);
+  if (root.ok()) {
+    EXPECT_EQ(root.value(), "0:0");
+  } else {
+    EXPECT_NE(root.error().message().find("as root"), std::string::npos);
+  }
 }
 
 TEST(StartReport, IsReadBackAsItWasWritten) {
