@@ -8,7 +8,9 @@
 //   kind        sequence   payload
 //   kApplied    L          the EventRecord's words
 //   kMerged     L          a stored part, merged into a partial profile: the words of a
-//                          kReturnStored or kReturnNothing record (ring/return_record.h)
+//                          kReturnStored or kReturnNothing record (ring/return_record.h), the
+//                          latter with frame_bytes 0; ring_position is where it ended in the
+//                          return ring, ring_end is 0
 //   kDuplicate  0          none
 //   kRefused    0          none
 //   kDead       0 or L     the record's bytes as they lay in the ring, as far as they fit. With a
@@ -45,7 +47,7 @@ enum class RefusalReason : std::uint8_t {
 
 struct LogRecordLayout {
   std::uint64_t sequence;       // L, from 1 in each shard; 0: see the table above
-  std::uint64_t ring_position;  // p: where the record began in ring[ring][w]
+  std::uint64_t ring_position;  // p: where the record began in ring[ring][w]; see kMerged
   std::uint64_t ring_end;       // behind it
   std::int64_t consumed_us;     // wall clock when the worker took it
   std::uint32_t shard;

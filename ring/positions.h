@@ -16,14 +16,17 @@ struct alignas(kCacheLineBytes) PositionLayout {
 };
 static_assert(sizeof(PositionLayout) == kCacheLineBytes);
 
-/// How many of the log's records before `position` had no effect, by kind (workers/worker_tally.h).
-struct TallyLayout {
+/// Of the log's records before `position`, those that no shard's sequence counts, by kind, and the
+/// sequences that no applied event has (workers/worker_tally.h).
+struct alignas(kCacheLineBytes) TallyLayout {
   std::atomic<std::uint64_t> position;
   std::atomic<std::uint64_t> duplicate_count;
   std::atomic<std::uint64_t> refused_count;
   std::atomic<std::uint64_t> dead_count;
+  std::atomic<std::uint64_t> eventless_count;  // sequences of merges and of events struck dead
+  std::uint64_t reserved[3];
 };
-static_assert(sizeof(TallyLayout) == 32);
+static_assert(sizeof(TallyLayout) == kCacheLineBytes);
 
 /// Which record a worker was at, and whether it died of it (workers/README.md, "Poison").
 struct AttemptLayout {
@@ -41,11 +44,10 @@ struct WorkerLayout {
   PositionLayout applied_position;   // in log-<w>: everything before it has had its effect
   PositionLayout returned_position;  // consumer position of return-<w>
   PositionLayout recovered;          // 1 once kReturnEnd was met: all stored profiles are in
-  alignas(kCacheLineBytes) TallyLayout tallies[2];  // written in turn; the one that counts is at
-                                                    // applied_position
+  TallyLayout tallies[2];            // written in turn; the one that counts is at applied_position
   [[nodiscard]] AttemptLayout* attempts() { return reinterpret_cast<AttemptLayout*>(this + 1); }
 };
-static_assert(sizeof(WorkerLayout) == 4 * kCacheLineBytes);
+static_assert(sizeof(WorkerLayout) == 5 * kCacheLineBytes);
 static_assert(offsetof(WorkerLayout, tallies) == 3 * kCacheLineBytes);
 [[nodiscard]] constexpr std::uint64_t worker_file_bytes(std::uint32_t ingest_count) {
   return sizeof(WorkerLayout) + (std::uint64_t{ingest_count} + 1) * sizeof(AttemptLayout);

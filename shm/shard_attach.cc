@@ -90,6 +90,7 @@ Status ShardWriter::sweep() {
         }
         block_used[block] = true;
         ++used_count;
+        partial_count_ += head.partial() ? 1 : 0;
       }
       const std::uint32_t link = parts_.link(bucket).load(std::memory_order_relaxed);
       if (link == 0) break;

@@ -78,6 +78,18 @@ bool ShardWriter::contains(const Key& key) const {
   return find(key).position != kNoPosition;
 }
 
+bool ShardWriter::is_partial(const Key& key) const {
+  const Place place = find(key);
+  if (place.position == kNoPosition) return false;
+  const std::uint64_t entry = parts_.entry(place.position).load(std::memory_order_relaxed);
+  return (flags_of(block_of(entry)) & kFlagPartial) != 0;
+}
+
+std::uint16_t ShardWriter::flags_of(std::uint32_t block) const {
+  const std::uint64_t facts = parts_.block(block)[3].load(std::memory_order_relaxed);
+  return static_cast<std::uint16_t>(facts >> 32U);
+}
+
 bool ShardWriter::can_insert(const Key& key, std::uint32_t pending) const {
   return has_room(find(key), pending);
 }
@@ -133,6 +145,8 @@ void ShardWriter::publish(const Draft& draft) {
 
   BlockHeaderLayout header;
   std::memcpy(&header, block_, sizeof header);
+  partial_count_ += (draft.flags & kFlagPartial) != 0 ? 1 : 0;
+  partial_count_ -= (header.flags & kFlagPartial) != 0 ? 1 : 0;  // as begin() found it
   header.sequence = draft.sequence;
   header.updated_us = draft.updated_us;
   header.late = draft.late;
@@ -175,14 +189,32 @@ std::uint64_t ShardWriter::link_bucket(std::uint32_t last_bucket) {
 bool ShardWriter::clear(const Key& key) {
   const Place place = find(key);
   if (place.position == kNoPosition) return false;
-  IndexEntry& slot = parts_.entry(place.position);
-  const std::uint32_t block = block_of(slot.load(std::memory_order_relaxed));
+  clear_at(place.position);
+  return true;
+}
+
+bool ShardWriter::resident_at(std::uint64_t position, Resident& resident) const {
+  const std::uint64_t entry = parts_.entry(position).load(std::memory_order_relaxed);
+  if (entry == 0) return false;
+  const BlockWord* words = parts_.block(block_of(entry));
+  constexpr std::uint32_t kHeaderWords = TableGeometry::kBlockHeaderBytes / 8;
+  resident.position = position;
+  load_words(words, &resident.header, kHeaderWords);
+  load_words(words + kHeaderWords, resident.key_bytes.data(), geometry_.key_bytes / 8);
+  return true;
+}
+
+void ShardWriter::clear_at(std::uint64_t position) {
+  IndexEntry& slot = parts_.entry(position);
+  const std::uint64_t entry = slot.load(std::memory_order_relaxed);
+  CHECK(entry != 0);
+  const std::uint32_t block = block_of(entry);
+  partial_count_ -= (flags_of(block) & kFlagPartial) != 0 ? 1 : 0;
   // SYNC(table.publish): the counterpart of nothing but the readers' second look at the entry.
   slot.store(0, std::memory_order_release);
   pool_.give(block);
   add(parts_.header().used_count, ~std::uint64_t{0});
   add(parts_.header().cleared_count, 1);
-  return true;
 }
 
 }  // namespace deja

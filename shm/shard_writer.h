@@ -21,6 +21,7 @@
 // In each of them every key has its old or its new version, and readers go on.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -75,6 +76,9 @@ class ShardWriter {
 
   [[nodiscard]] bool contains(const Key& key) const;
 
+  /// It has a profile here, and a part of it is still in the store alone.
+  [[nodiscard]] bool is_partial(const Key& key) const;
+
   /// The current version, for whoever is the owner anyway.
   [[nodiscard]] bool read(const Key& key, ProfileCopy& copy) const;
 
@@ -100,6 +104,36 @@ class ShardWriter {
   /// Takes the key's profile away with one store. False when there is none.
   bool clear(const Key& key);
 
+  // For whoever looks for a profile that may go: places in the index, and who is at one.
+  struct Resident {
+    std::uint64_t position = 0;
+    BlockHeaderLayout header{};
+    std::array<char, kKeyBytesMax> key_bytes{};
+    [[nodiscard]] Key key() const {
+      return {static_cast<KeyNamespace>(header.key_namespace), key_bytes.data(), header.key_size};
+    }
+  };
+  [[nodiscard]] std::uint64_t position_count() const {
+    return std::uint64_t{geometry_.bucket_count()} * kEntriesPerBucket;
+  }
+  /// False where the place is empty.
+  [[nodiscard]] bool resident_at(std::uint64_t position, Resident& resident) const;
+  /// Calls `visit(position)` for each place at which the key could be.
+  template <typename Visit>
+  void for_each_place(const Key& key, Visit&& visit) const {
+    std::uint32_t bucket = main_bucket_of(keyed_hash(secret_, key), geometry_.main_buckets);
+    for (;;) {
+      for (std::uint32_t at = 0; at < kEntriesPerBucket; ++at) {
+        visit(std::uint64_t{bucket} * kEntriesPerBucket + at);
+      }
+      const std::uint32_t link = parts_.link(bucket).load(std::memory_order_relaxed);
+      if (link == 0) return;
+      bucket = geometry_.main_buckets + link - 1;
+    }
+  }
+  /// Takes the profile at a place away with one store. There is one.
+  void clear_at(std::uint64_t position);
+
   /// Applied events, step 6 of a worker: stored after the entries it covers.
   [[nodiscard]] std::uint64_t sequence() const {
     return parts_.header().sequence.load(std::memory_order_relaxed);
@@ -119,6 +153,10 @@ class ShardWriter {
   [[nodiscard]] std::uint64_t used_count() const {
     return parts_.header().used_count.load(std::memory_order_relaxed);
   }
+  /// Profiles of which a part is still in the store alone.
+  [[nodiscard]] std::uint64_t partial_count() const { return partial_count_; }
+  /// Blocks that new profiles may take.
+  [[nodiscard]] std::uint32_t spare_block_count() const { return pool_.spare_count(); }
   [[nodiscard]] std::uint32_t free_block_count() const { return pool_.free_count(); }
   [[nodiscard]] std::uint32_t free_overflow_count() const {
     return static_cast<std::uint32_t>(free_overflow_.size());
@@ -151,6 +189,7 @@ class ShardWriter {
   void format(std::uint32_t shard);
 
   [[nodiscard]] Place find(const Key& key) const;
+  [[nodiscard]] std::uint16_t flags_of(std::uint32_t block) const;
   [[nodiscard]] bool block_holds(std::uint32_t block, const Key& key) const;
   [[nodiscard]] bool has_room(const Place& place, std::uint32_t pending) const;
   [[nodiscard]] std::uint64_t link_bucket(std::uint32_t last_bucket);
@@ -165,6 +204,7 @@ class ShardWriter {
   TableGeometry geometry_;
   HashSecret secret_;
   std::uint64_t next_stamp_ = 1;
+  std::uint64_t partial_count_ = 0;
   BlockPool pool_;
   std::vector<std::uint32_t> free_overflow_;
   std::unique_ptr<std::byte, FreeBuffer> buffer_;  // one block, its frame 64-byte aligned

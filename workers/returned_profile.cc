@@ -9,7 +9,9 @@ bool parse_returned(const std::uint8_t* bytes, std::uint32_t size, WithFrame fra
   ReturnProfileLayout& facts = into.facts;
   if (size < sizeof facts) return false;
   std::memcpy(&facts, bytes, sizeof facts);
-  const std::uint32_t frame_bytes = frame == WithFrame::kAlways ? geometry.frame_bytes : 0;
+  const bool has_frame =
+      frame == WithFrame::kAlways || (frame == WithFrame::kEither && facts.frame_bytes != 0);
+  const std::uint32_t frame_bytes = has_frame ? geometry.frame_bytes : 0;
   const std::uint64_t key_space = round_up(facts.key_size, 8);
   if (facts.key_size == 0 || facts.key_size > geometry.key_bytes ||
       facts.key_namespace > static_cast<std::uint8_t>(KeyNamespace::kAnonymous) ||

@@ -26,7 +26,7 @@ struct ReturnedProfile {
 /// A billion events a second for three centuries: a sequence above it is no sequence.
 inline constexpr std::uint64_t kSequenceMax = std::uint64_t{1} << 63U;
 
-enum class WithFrame : std::uint8_t { kAlways, kNever };
+enum class WithFrame : std::uint8_t { kAlways, kNever, kEither };
 
 /// False when the bytes are no such record. Whether this worker owns the shard is left to ask.
 [[nodiscard]] bool parse_returned(const std::uint8_t* bytes, std::uint32_t size, WithFrame frame,

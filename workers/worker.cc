@@ -64,6 +64,7 @@ Worker::Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, 
       features_(std::move(features)),
       decoder_(segment.catalog(), geometry_, worker),
       event_(features_.root_of_slot()),
+      confirmed_(files_.confirmed_sequences(geometry_)),
       log_(files_.log.data(), files_.log.bytes(), files_.drained_position(worker),
            &files_.layout().applied_position.value),
       returned_(files_.returned.data(), files_.returned.bytes(),
@@ -88,6 +89,10 @@ Status Worker::open_shards(const Segment& segment) {
     shards_.push_back(std::move(*writer));
     ids_.emplace_back(files_.ids.data() + id_set_bytes(window) * index, window);
   }
+  barren_confirmed_.resize(count);
+  // A hundredth or so, and never more than a batch could take at once.
+  spare_low_count_ = std::clamp(geometry_.blocks_per_shard / 128, 1U, 64U);
+  random_state_ = worker_;
   new_users_.resize(count);
   logged_sequence_.resize(count);
   return Done{};
@@ -129,18 +134,26 @@ void Worker::open_counters() {
   counters_.returned = process_.counter("deja_profiles_returned_total");
   counters_.replayed = process_.counter("deja_events_replayed_total");
   counters_.return_faults = process_.counter("deja_return_faults_total");
+  counters_.evicted = process_.counter("deja_evicted_total");
+  counters_.merged = process_.counter("deja_profiles_merged_total");
+  counters_.merges_dropped = process_.counter("deja_merges_dropped_total");
   counters_.profiles = process_.gauge("deja_profiles");
+  counters_.partial = process_.gauge("deja_profiles_partial");
   counters_.recovered_sequence = process_.gauge("deja_recovered_sequence");
   counters_.visible = process_.histogram("deja_event_visible_seconds");
   counters_.batch_time = process_.histogram("deja_worker_batch_seconds");
 }
 
 void Worker::show_counters() {
-  counters_.applied.set(sequence_sum_ - counters_.recovered_sequence.value());
+  // While it still recovers no event was applied, whatever the sequences say.
+  counters_.applied.set(recovered_ ? sequence_sum_ - counters_.recovered_sequence.value() -
+                                         tally_.eventless_count
+                                   : 0);
   counters_.duplicate.set(tally_.duplicate_count);
   counters_.refused.set(tally_.refused_count);
   counters_.dead.set(tally_.dead_count);
   counters_.profiles.set(profile_count_);
+  counters_.partial.set(partial_count_);
   counters_.ids_forgotten.set(forgotten_count_);
 }
 
@@ -149,11 +162,11 @@ std::uint64_t Worker::duty_cycle() {
   if (fault_) return 0;
   if (!recovered_) return take_returned();
   stalled_ = false;
-  std::uint64_t work_count = 0;
+  std::uint64_t work_count = take_merges();
   for (std::uint32_t ring = 0; ring < rings_.size(); ++ring) {
     if (!ring_broken_[ring]) work_count += take_batch(ring);
   }
-  return work_count;
+  return work_count + evict_ahead();
 }
 
 bool Worker::rings_empty() const {
@@ -166,7 +179,7 @@ bool Worker::rings_empty() const {
 bool Worker::has_input() const {
   if (!recovered_) return !return_broken_ && !returned_.empty();
   // What waits for room in the log or for ingest to read its verdicts is no reason to stay awake.
-  return !stalled_ && !rings_empty();
+  return !stalled_ && (!rings_empty() || answers_wait());
 }
 
 Status Worker::run(const std::atomic<bool>& finish) {

@@ -7,6 +7,7 @@
 // table:
 //   worker.after_log  worker.before_publish  worker.after_publish  worker.after_ids
 //   worker.after_sequence  worker.after_verdicts  worker.after_consumed  worker.after_applied
+// and those of worker_evict.cc and worker_merge.cc.
 #pragma once
 
 #include <array>
@@ -27,6 +28,7 @@
 #include "workers/event_decoder.h"
 #include "workers/features/feature_set.h"
 #include "workers/id_set.h"
+#include "workers/returned_profile.h"
 #include "workers/worker_batch.h"
 #include "workers/worker_files.h"
 #include "workers/worker_tally.h"
@@ -42,8 +44,8 @@ class Worker {
   [[nodiscard]] static Result<std::unique_ptr<Worker>> attach(const Segment& segment,
                                                               std::uint32_t worker);
 
-  /// One pass: a batch of stored profiles while it recovers, else a batch of each ring. Returns how
-  /// many records it took.
+  /// One pass: a batch of what was stored while it recovers, else the answers of the store and a
+  /// batch of each ring. Returns how many records it took, profiles that it evicted ahead included.
   std::uint64_t duty_cycle();
 
   /// Passes and idles until `finish` is set and the rings are empty. While it still recovers it
@@ -63,7 +65,8 @@ class Worker {
  private:
   struct Counters {
     Counter applied, duplicate, refused, dead, log_full, verdict_full, batches, late, ids_forgotten;
-    Counter profiles, recovered_sequence, returned, return_faults, replayed;
+    Counter profiles, partial, recovered_sequence, returned, return_faults, replayed;
+    Counter evicted, merged, merges_dropped;
     Histogram visible, batch_time;
   };
   enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
@@ -83,12 +86,17 @@ class Worker {
   LogKind decide(BatchRecord& record, RefusalReason& reason);
   void note_applied(BatchRecord& record);
   void apply_batch();
-  void apply(ShardWriter& shard, std::uint64_t sequence);
+  void apply(ShardWriter& shard, std::uint64_t sequence, std::uint16_t flags_when_new);
+  void publish(ShardWriter& shard, const ShardWriter::Draft& draft);
   void remember_ids();
   void remember_id(std::uint32_t shard_index, std::uint64_t id);
   void advance_sequences();
   void advance_positions(std::uint32_t ring);
   void store_applied_position(std::uint64_t position);
+  /// Longer is nothing that the log takes.
+  [[nodiscard]] std::uint32_t log_payload_max() const {
+    return static_cast<std::uint32_t>(log_.capacity_bytes() / 4 - sizeof(LogRecordLayout));
+  }
   /// An id in the set of this batch, which serves all shards.
   [[nodiscard]] static std::uint64_t batch_id(const BatchRecord& record) {
     return record.id + record.shard_index * 0x9e3779b97f4a7c15U;
@@ -98,6 +106,25 @@ class Worker {
   Status redo();
   Status redo_record(const RingRecord& record);
   Status redo_applied(const LogRecordLayout& log_record, const std::uint8_t* event_bytes);
+  Status redo_merged(const LogRecordLayout& log_record, const std::uint8_t* answer_bytes);
+
+  // worker_evict.cc
+  [[nodiscard]] std::uint64_t evictable_sequence(std::uint32_t shard_index) const;
+  [[nodiscard]] bool evictable(const ShardWriter::Resident& resident,
+                               std::uint64_t confirmed) const;
+  [[nodiscard]] bool evict_sampled(std::uint32_t shard_index, std::uint64_t confirmed);
+  [[nodiscard]] bool evict_in_chain(std::uint32_t shard_index, const Key& key,
+                                    std::uint64_t confirmed);
+  void evict(std::uint32_t shard_index, std::uint64_t position);
+  [[nodiscard]] bool make_room(std::uint32_t shard_index, const Key& key, std::uint32_t pending);
+  std::uint64_t evict_ahead();
+
+  // worker_merge.cc
+  std::uint64_t take_merges();
+  [[nodiscard]] bool take_merge(const RingRecord& record);
+  void merge(ShardWriter& shard, std::uint64_t sequence, const ReturnedProfile& returned);
+  void drop_answer(const RingRecord& record, bool fault);
+  void note_broken_return();
 
   // worker_return.cc: before the first event.
   std::uint64_t take_returned();
@@ -111,6 +138,8 @@ class Worker {
 
   [[nodiscard]] bool rings_empty() const;
   [[nodiscard]] bool has_input() const;
+  /// The store has answered, and what it said was not looked at yet.
+  [[nodiscard]] bool answers_wait() const { return !return_broken_ && !returned_.empty(); }
   [[nodiscard]] bool owns(std::uint32_t shard) const {
     return shard < geometry_.shard_count && geometry_.owner_of(shard) == worker_;
   }
@@ -126,8 +155,13 @@ class Worker {
   EventDecoder decoder_;
   Event event_;
 
-  std::vector<ShardWriter> shards_;  // by index_of()
-  std::vector<IdSet> ids_;           // likewise
+  std::vector<ShardWriter> shards_;              // by index_of()
+  std::vector<IdSet> ids_;                       // likewise
+  const std::atomic<std::uint64_t>* confirmed_;  // the keeper's, by shard
+  std::vector<std::uint64_t> barren_confirmed_;  // by shard index: nobody could go at this
+  std::uint32_t spare_low_count_ = 0;            // blocks kept spare in each shard
+  std::uint32_t ahead_next_ = 0;
+  std::uint64_t random_state_ = 0;
   RingProducer log_;
   std::vector<RingConsumer> rings_;
   std::vector<VerdictWriter> verdicts_;
@@ -147,6 +181,7 @@ class Worker {
   Tally tally_;
   std::uint64_t sequence_sum_ = 0;  // over the worker's shards
   std::uint64_t profile_count_ = 0;
+  std::uint64_t partial_count_ = 0;
   std::uint64_t forgotten_count_ = 0;
 
   // Of the batch at hand.

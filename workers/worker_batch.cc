@@ -44,8 +44,7 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   if (batch_count_ == 0) begin_batch();
 
   // Longer than any event can be: dead, and without its bytes.
-  const std::uint64_t log_size_max = log_.capacity_bytes() / 4 - sizeof(LogRecordLayout);
-  const std::uint32_t copied_bytes = from.size_bytes <= log_size_max ? from.size_bytes : 0;
+  const std::uint32_t copied_bytes = from.size_bytes <= log_payload_max() ? from.size_bytes : 0;
   std::uint8_t* claimed =
       log_.claim(static_cast<std::uint32_t>(sizeof(LogRecordLayout) + copied_bytes));
   if (claimed == nullptr) {
@@ -63,8 +62,9 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   RefusalReason reason = RefusalReason::kNone;
   record.kind = decide(record, reason);
   const bool table_full = reason == RefusalReason::kTableFull;
-  if (table_full && new_users_[record.shard_index] != 0) {
+  if (table_full && (new_users_[record.shard_index] != 0 || answers_wait())) {
     // With other new users on their way in, a no may be mere caution: ask again when they are in.
+    // Likewise while nobody can be evicted because an answer of the store waits.
     rings_[ring].seek(from.position);
     return Take::kUndecided;
   }
@@ -86,6 +86,7 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   if (record.kind == LogKind::kApplied) {
     note_applied(record);
     log_record.sequence = record.sequence;
+    if (record.began_partial) log_record.flags = kLogBeganPartial;
   }
   if (record.kind == LogKind::kApplied || record.kind == LogKind::kDead) {
     log_record.event_bytes = copied_bytes;
@@ -110,7 +111,8 @@ void Worker::begin_batch() {
   }
 }
 
-/// What becomes of the record whose copy is at hand. Changes nothing but `record` and event_.
+/// What becomes of the record whose copy is at hand. Changes nothing but `record` and event_, and
+/// makes room for a new user where others may go.
 LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
   if (!decoder_.decode(record.event, record.event_bytes, event_)) {
     reason = RefusalReason::kBrokenRecord;
@@ -126,12 +128,15 @@ LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
     }
   }
   const ShardWriter& shard = shards_[record.shard_index];
+  const std::uint32_t pending = new_users_[record.shard_index];
   record.user_hash = keyed_hash(secret_, event_.key);
-  record.new_user = !shard.contains(event_.key) && !batch_users_.contains(record.user_hash);
-  if (record.new_user && !shard.can_insert(event_.key, new_users_[record.shard_index])) {
+  record.new_user = !batch_users_.contains(record.user_hash) && !shard.contains(event_.key);
+  if (record.new_user && !shard.can_insert(event_.key, pending) &&
+      !make_room(record.shard_index, event_.key, pending)) {
     reason = RefusalReason::kTableFull;
     return LogKind::kRefused;
   }
+  record.began_partial = record.new_user && shard.has_absent();
   return LogKind::kApplied;
 }
 
@@ -139,10 +144,9 @@ LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
 void Worker::note_applied(BatchRecord& record) {
   record.sequence = ++logged_sequence_[record.shard_index];
   if (record.has_id) batch_ids_.insert(batch_id(record));
-  if (record.new_user) {
-    batch_users_.insert(record.user_hash);
-    ++new_users_[record.shard_index];
-  }
+  // Whoever has an event on its way into the profile may not be evicted before it is there.
+  if (!batch_users_.contains(record.user_hash)) batch_users_.insert(record.user_hash);
+  if (record.new_user) ++new_users_[record.shard_index];
 }
 
 /// Steps 3 and 4.
@@ -152,7 +156,7 @@ void Worker::apply_batch() {
     if (record.kind != LogKind::kApplied) continue;
     CHECK(decoder_.decode(record.event, record.event_bytes, event_));
     CRASH_POINT("worker.before_publish");
-    apply(shards_[record.shard_index], record.sequence);
+    apply(shards_[record.shard_index], record.sequence, record.began_partial ? kFlagPartial : 0);
   }
   const std::int64_t visible_us = wall_us();
   for (std::uint32_t at = 0; at < batch_count_; ++at) {
@@ -163,17 +167,26 @@ void Worker::apply_batch() {
 }
 
 /// Builds the next version of the event's profile as a pure function of its current version and
-/// the event, and publishes it; nothing when that was done already.
-void Worker::apply(ShardWriter& shard, std::uint64_t sequence) {
+/// the event, and publishes it; nothing when that was done already. `flags_when_new` are a new
+/// profile's.
+void Worker::apply(ShardWriter& shard, std::uint64_t sequence, std::uint16_t flags_when_new) {
   ShardWriter::Draft draft = shard.begin(event_.key);
   if (draft.room == Room::kKnown && draft.sequence >= sequence) return;
   CHECK(draft.room != Room::kFull);  // room was made sure of before the log said "applied"
   const unsigned late_count = features_.apply(event_, reinterpret_cast<std::uint8_t*>(draft.frame));
+  if (draft.room == Room::kNew) draft.flags = flags_when_new;
   draft.sequence = sequence;
   draft.updated_us = event_.received_us;
   draft.late += late_count;
-  shard.publish(draft);
+  publish(shard, draft);
   counters_.late.add(late_count);
+}
+
+/// The one store by which a version becomes the current one, and the counts of profiles.
+void Worker::publish(ShardWriter& shard, const ShardWriter::Draft& draft) {
+  partial_count_ -= shard.partial_count();
+  shard.publish(draft);
+  partial_count_ += shard.partial_count();
   if (draft.room == Room::kNew) ++profile_count_;
 }
 

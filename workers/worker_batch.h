@@ -1,5 +1,5 @@
 // What a worker keeps of one batch between the phases of its step: a fixed list of the records
-// taken, and two small sets that answer "earlier in this very batch?" for ids and for new users.
+// taken, and two small sets that answer "earlier in this very batch?" for ids and for users.
 // One thread; all memory is there from the start.
 #pragma once
 
@@ -53,6 +53,7 @@ struct BatchRecord {
   std::uint64_t id = 0;  ///< folded
   bool has_id = false;
   bool new_user = false;  ///< the first of the batch with a key that has no profile
+  bool began_partial = false;
   std::uint64_t user_hash = 0;
   const std::uint8_t* event = nullptr;  ///< the log's copy
   std::uint32_t event_bytes = 0;

@@ -25,6 +25,11 @@ struct WorkerFiles {
   [[nodiscard]] const std::atomic<std::uint64_t>* drained_position(std::uint32_t worker) const {
     return &keeper_logs(keeper.data())[worker].drained_position.value;
   }
+  /// By shard: up to where its profiles may leave the memory (ring/positions.h).
+  [[nodiscard]] const std::atomic<std::uint64_t>* confirmed_sequences(
+      const TableGeometry& geometry) const {
+    return keeper_confirmed(keeper.data(), geometry.worker_count, geometry.shard_count);
+  }
   /// Where ingest thread `ring` has read the verdicts of `worker` to.
   [[nodiscard]] const std::atomic<std::uint64_t>* verdict_position(std::uint32_t ring,
                                                                    std::uint32_t worker) const {

@@ -24,6 +24,7 @@ Status Worker::redo() {
   for (std::uint32_t index = 0; index < shards_.size(); ++index) {
     sequence_sum_ += shards_[index].sequence();
     profile_count_ += shards_[index].used_count();
+    partial_count_ += shards_[index].partial_count();
     forgotten_count_ += ids_[index].forgotten_count();
   }
   const std::uint64_t applied_position =
@@ -60,6 +61,12 @@ Status Worker::redo_record(const RingRecord& record) {
         return status;
       }
       break;
+    case LogKind::kMerged:
+      if (Status status = redo_merged(log_record, record.payload + sizeof log_record);
+          !status.ok()) {
+        return status;
+      }
+      break;
     case LogKind::kDuplicate:
       break;
     case LogKind::kRefused:
@@ -90,12 +97,36 @@ Status Worker::redo_applied(const LogRecordLayout& log_record, const std::uint8_
       event_.shard != log_record.shard) {
     return damaged(worker_, "an event is not the one that comes next");
   }
-  apply(shard, log_record.sequence);
+  const bool began_partial = (log_record.flags & kLogBeganPartial) != 0;
+  apply(shard, log_record.sequence, began_partial ? kFlagPartial : 0);
   if ((event_.id_low | event_.id_high) != 0) {
     remember_id(index, fold_id(event_.id_low, event_.id_high, secret_.words));
   }
   shard.set_sequence(log_record.sequence);
   ++sequence_sum_;
+  return Done{};
+}
+
+Status Worker::redo_merged(const LogRecordLayout& log_record, const std::uint8_t* answer_bytes) {
+  if (!owns(log_record.shard)) return damaged(worker_, "a record is another worker's");
+  ShardWriter& shard = shards_[index_of(log_record.shard)];
+  if (shard.sequence() < log_record.sequence) {
+    ReturnedProfile returned;
+    if (shard.sequence() + 1 != log_record.sequence ||
+        !parse_returned(answer_bytes, log_record.event_bytes, WithFrame::kEither, geometry_,
+                        returned) ||
+        returned.facts.shard != log_record.shard) {
+      return damaged(worker_, "a merge is not what comes next");
+    }
+    merge(shard, log_record.sequence, returned);
+    shard.set_sequence(log_record.sequence);
+    ++sequence_sum_;
+  }
+  if (files_.layout().returned_position.value.load(std::memory_order_relaxed) <
+      log_record.ring_position) {
+    returned_.release(log_record.ring_position);
+    returned_.seek(log_record.ring_position);
+  }
   return Done{};
 }
 

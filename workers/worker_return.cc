@@ -17,8 +17,7 @@ std::uint64_t Worker::take_returned() {
     const RingRecord record = returned_.next();
     if (record.outcome == RingRecord::Outcome::kEmpty) break;
     if (record.outcome == RingRecord::Outcome::kBroken) {
-      if (!return_broken_) process_.error("the return ring is broken: restart the appliance");
-      return_broken_ = true;
+      note_broken_return();
       break;
     }
     if (!take_one_returned(record)) {
@@ -79,8 +78,7 @@ bool Worker::take_profile(const RingRecord& record) {
     draft.updated_us = stored.updated_us;
     draft.late = stored.late;
     draft.flags = stored.flags;
-    shard.publish(draft);
-    if (draft.room == Room::kNew) ++profile_count_;
+    publish(shard, draft);
     counters_.returned.add();
   }
   raise_sequence(stored.shard, stored.sequence);
@@ -109,7 +107,8 @@ bool Worker::take_event(const RingRecord& record) {
                    "Raise [appliance] profiles and start again: the journal keeps them"};
     return true;
   }
-  apply(shard, stored.sequence);
+  // Whoever the journal has events of was handed over before, or is in no store.
+  apply(shard, stored.sequence, 0);
   raise_sequence(stored.shard, stored.sequence);
   counters_.replayed.add();
   return true;

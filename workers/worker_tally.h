@@ -1,6 +1,8 @@
-// Counts of the log's records that had no effect, exact across kills. Applied events are counted by
-// the shards' sequences; these have none, and a count that is raised before or after the position
-// that covers it would be off by a batch when the worker dies in between. So there are two tallies
+// Counts of the log's records that the shards' sequences do not count, exact across kills. Applied
+// events are counted by the sequences; these have none, and a count that is raised before or after
+// the position that covers it would be off by a batch when the worker dies in between. Likewise of
+// the sequences that belong to no applied event: merges have one, and an event struck dead after it
+// was logged had one already. So there are two tallies
 // in file worker-<w>, written in turn: the counts as of a log position. The one that counts is the
 // one at applied_position; the other is the next one, half-written perhaps, or the last.
 //
@@ -20,11 +22,13 @@ struct Tally {
   std::uint64_t duplicate_count = 0;
   std::uint64_t refused_count = 0;
   std::uint64_t dead_count = 0;
+  std::uint64_t eventless_count = 0;
 
   void count(LogKind kind) {
     if (kind == LogKind::kDuplicate) ++duplicate_count;
     if (kind == LogKind::kRefused) ++refused_count;
     if (kind == LogKind::kDead) ++dead_count;
+    if (kind == LogKind::kMerged) ++eventless_count;
   }
 };
 
@@ -34,7 +38,8 @@ struct Tally {
     if (tally.position.load(std::memory_order_relaxed) == applied_position) {
       return {tally.duplicate_count.load(std::memory_order_relaxed),
               tally.refused_count.load(std::memory_order_relaxed),
-              tally.dead_count.load(std::memory_order_relaxed)};
+              tally.dead_count.load(std::memory_order_relaxed),
+              tally.eventless_count.load(std::memory_order_relaxed)};
     }
   }
   return {};
@@ -50,6 +55,7 @@ inline void write_tally(WorkerLayout& worker, std::uint64_t applied_position,
   other.duplicate_count.store(counts.duplicate_count, std::memory_order_relaxed);
   other.refused_count.store(counts.refused_count, std::memory_order_relaxed);
   other.dead_count.store(counts.dead_count, std::memory_order_relaxed);
+  other.eventless_count.store(counts.eventless_count, std::memory_order_relaxed);
   other.position.store(position, std::memory_order_release);
 }
 

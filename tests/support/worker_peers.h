@@ -104,7 +104,9 @@ class TestKeeper {
       : geometry_(fixture.segment().geometry()),
         log_(consumer(fixture, worker)),
         returned_(producer(fixture, worker)),
-        bell_(std::move(*BellRope::open(fixture.segment(), worker_bell(worker)))) {}
+        bell_(std::move(*BellRope::open(fixture.segment(), worker_bell(worker)))),
+        confirmed_(keeper_confirmed(fixture.file("keeper").data(), geometry_.worker_count,
+                                    geometry_.shard_count)) {}
 
   /// Everything new in the log; gives its space back unless told not to.
   [[nodiscard]] std::vector<Logged> drain(bool release = true) {
@@ -123,6 +125,30 @@ class TestKeeper {
 
   /// Hands a stored profile back: `block` as ProfileCopy has it. False when the ring is full.
   bool give_profile(std::uint32_t shard, const ProfileCopy& block) {
+    return give(profile_bytes(shard, block), kReturnProfile);
+  }
+  /// The stored part of a profile that is partial now.
+  bool give_stored(std::uint32_t shard, const ProfileCopy& block) {
+    return give(profile_bytes(shard, block), kReturnStored);
+  }
+  /// The store has nothing of a profile that is partial now.
+  bool give_nothing(const Key& key) {
+    ReturnProfileLayout nothing{};
+    nothing.shard = shard_of(key, geometry_.shard_count);
+    nothing.key_size = static_cast<std::uint8_t>(key.size);
+    nothing.key_namespace = static_cast<std::uint8_t>(key.name_space);
+    std::vector<std::uint8_t> bytes(sizeof nothing + round_up(key.size, 8));
+    std::memcpy(bytes.data(), &nothing, sizeof nothing);
+    std::memcpy(bytes.data() + sizeof nothing, key.bytes, key.size);
+    return give(bytes, kReturnNothing);
+  }
+  /// Profiles of the shard may leave the memory up to this sequence.
+  void confirm(std::uint32_t shard, std::uint64_t sequence) {
+    confirmed_[shard].store(sequence, std::memory_order_release);
+  }
+
+  [[nodiscard]] std::vector<std::uint8_t> profile_bytes(std::uint32_t shard,
+                                                        const ProfileCopy& block) const {
     const BlockHeaderLayout header = block.header();
     ReturnProfileLayout stored{};
     stored.sequence = header.sequence;
@@ -139,7 +165,7 @@ class TestKeeper {
     std::memcpy(bytes.data() + sizeof stored, block.key().bytes, stored.key_size);
     std::memcpy(bytes.data() + bytes.size() - stored.frame_bytes, block.frame(),
                 stored.frame_bytes);
-    return give(bytes, kReturnProfile);
+    return bytes;
   }
   bool give_shard(std::uint32_t shard, std::uint64_t sequence, std::uint32_t flags = 0) {
     const ReturnShardLayout stored{sequence, shard, flags};
@@ -195,6 +221,7 @@ class TestKeeper {
   RingConsumer log_;
   RingProducer returned_;
   BellRope bell_;
+  std::atomic<std::uint64_t>* confirmed_;
 };
 
 }  // namespace deja

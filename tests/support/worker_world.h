@@ -38,6 +38,8 @@ struct SeenProfile {
   std::int64_t updated_us = 0;
   double views = 0;
   double spend = 0;
+  bool partial = false;
+  std::uint32_t late = 0;
   std::vector<std::uint64_t> block;  ///< the whole copy
 };
 
@@ -80,6 +82,8 @@ struct WorkerWorld {
     seen.found = true;
     seen.sequence = copy.sequence();
     seen.updated_us = copy.header().updated_us;
+    seen.partial = copy.partial();
+    seen.late = copy.header().late;
     const auto number = [&](std::uint32_t feature) {
       const FeatureSpec& spec = features.specs()[feature];
       return finish_number(spec, frame + spec.offset, 0).number;

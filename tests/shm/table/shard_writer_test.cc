@@ -116,6 +116,62 @@ TEST(ShardWriter, CanInsertCountsWhatIsPendingInTheSameChain) {
   EXPECT_FALSE(writer.can_insert(key_of("next"), 2));
 }
 
+TEST(ShardWriter, ResidentsAreFoundByTheirPlaceAndTakenAwayThere) {
+  const TableGeometry geometry = geometry_of(64, 2, 2);
+  const ShardMemory memory(geometry);
+  ShardWriter writer = attach(memory, geometry);
+  for (int user = 0; user < 12; ++user) {
+    ASSERT_TRUE(
+        put(writer, key_of("user" + std::to_string(user)), 1 + static_cast<unsigned>(user)));
+  }
+  const std::string five = "user5";
+  std::uint64_t place_of_five = ~std::uint64_t{0};
+  int residents = 0;
+  for (std::uint64_t position = 0; position < writer.position_count(); ++position) {
+    ShardWriter::Resident resident;
+    if (!writer.resident_at(position, resident)) continue;
+    ++residents;
+    EXPECT_EQ(resident.position, position);
+    if (resident.key() == key_of(five)) place_of_five = position;
+    EXPECT_EQ("user" + std::to_string(resident.header.sequence - 1),
+              std::string(resident.key().bytes, resident.key().size));
+  }
+  EXPECT_EQ(residents, 12);
+  bool could_be_there = false;
+  writer.for_each_place(
+      key_of(five), [&](std::uint64_t position) { could_be_there |= position == place_of_five; });
+  EXPECT_TRUE(could_be_there);
+  writer.clear_at(place_of_five);
+  EXPECT_FALSE(writer.contains(key_of(five)));
+  EXPECT_EQ(writer.used_count(), 11U);
+  ShardWriter::Resident resident;
+  EXPECT_FALSE(writer.resident_at(place_of_five, resident));
+}
+
+TEST(ShardWriter, PartialProfilesAreCountedAlsoByTheNextOwner) {
+  const TableGeometry geometry = geometry_of(16, 1, 1);
+  const ShardMemory memory(geometry);
+  ShardWriter writer = attach(memory, geometry);
+  const auto publish = [&](const std::string& user, std::uint16_t flags) {
+    ShardWriter::Draft draft = writer.begin(key_of(user));
+    draft.flags = flags;
+    writer.publish(draft);
+  };
+  publish("ann", kFlagPartial);
+  publish("bob", kFlagPartial);
+  publish("cid", 0);
+  publish("ann", kFlagPartial);
+  EXPECT_EQ(writer.partial_count(), 2U);
+  EXPECT_TRUE(writer.is_partial(key_of("ann")));
+  EXPECT_FALSE(writer.is_partial(key_of("cid")));
+  EXPECT_FALSE(writer.is_partial(key_of("dan")));
+  publish("ann", 0);
+  EXPECT_EQ(writer.partial_count(), 1U);
+  EXPECT_EQ(attach(memory, geometry).partial_count(), 1U);
+  ASSERT_TRUE(writer.clear(key_of("bob")));
+  EXPECT_EQ(writer.partial_count(), 0U);
+}
+
 TEST(ShardWriter, AChainEndsAtItsCap) {
   const TableGeometry geometry = geometry_of(1024, 1, 64);
   const ShardMemory memory(geometry);

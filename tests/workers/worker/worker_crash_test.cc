@@ -1,56 +1,31 @@
 // A worker that is killed at each of its crash points, as a stranger would kill it, and started
 // again: nothing is lost, nothing is doubled, and every count is exact.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include <csignal>
 #include <map>
 #include <random>
 #include <set>
 
 #include "tests/support/seed.h"
+#include "tests/support/worker_process.h"
 #include "tests/support/worker_world.h"
 
 namespace deja {
 namespace {
 
-constexpr const char* kSegmentVariable = "DEJA_TEST_WORKER_SEGMENT";
-
-/// Not a test: what this program does when it runs itself as a worker that is to die. A process of
-/// its own, since a crash point reads its environment once.
+/// Not a test: what this program does when it runs itself as a worker that is to die.
 TEST(WorkerCrash, IsAWorkerWhereItIsAskedToBe) {
-  const char* directory = std::getenv(kSegmentVariable);
-  if (directory == nullptr) return;
-  const Result<Segment> segment = Segment::open(directory);
-  if (!segment.ok()) _exit(3);
-  auto worker = Worker::attach(*segment, 0);
-  if (!worker.ok()) _exit(4);
-  const std::atomic<bool> finish{true};
-  _exit((*worker)->run(finish).ok() ? 0 : 6);
+  be_a_worker_if_asked();
 }
 
 /// Runs a worker till it has emptied its rings or is dead. True when the crash point killed it.
 bool run_worker_and_kill_at(const std::string& segment_directory, const std::string& point,
                             std::uint64_t passes) {
-  const std::string pass_count = std::to_string(passes);
-  const pid_t child = fork();
-  if (child == 0) {
-    setenv(kSegmentVariable, segment_directory.c_str(), 1);
-    setenv("DEJA_CRASH_POINT", point.c_str(), 1);
-    setenv("DEJA_CRASH_AFTER", pass_count.c_str(), 1);
-    execl("/proc/self/exe", "worker", "--gtest_filter=WorkerCrash.IsAWorkerWhereItIsAskedToBe",
-          "--gtest_brief=1", nullptr);
-    _exit(5);
-  }
-  int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  if (WIFSIGNALED(status)) {
-    EXPECT_EQ(WTERMSIG(status), SIGKILL) << point;
-    return true;
-  }
-  EXPECT_EQ(WEXITSTATUS(status), 0) << point;
-  return false;
+  WorkerProcess process{segment_directory, point, passes};
+  const int signal = process.run();
+  EXPECT_TRUE(signal == 0 || signal == SIGKILL) << point << " " << signal;
+  return signal != 0;
 }
 
 /// Events of some users with some duplicates, broken records and records without an id, and what
