@@ -28,10 +28,11 @@ struct alignas(kCacheLineBytes) TallyLayout {
 };
 static_assert(sizeof(TallyLayout) == kCacheLineBytes);
 
-/// Which record a worker was at, and whether it died of it (workers/README.md, "Poison").
+/// Which record a worker was at, and whether it died of it (workers/worker_attempts.h).
 struct AttemptLayout {
   std::atomic<std::uint64_t> position;  // + 1, of the record that is about to be read; 0: none
-  std::atomic<std::uint64_t> cause;     // the signal that the fault handler saw; 0: none
+  std::atomic<std::uint64_t> cause;     // the signal that the fault handler saw, or 128: it hung;
+                                        // plus 256 × the strike that it makes; 0: none
   std::atomic<std::uint64_t> strikes;   // deaths of the record at `struck`
   std::atomic<std::uint64_t> struck;    // + 1
   std::uint64_t reserved[4];

@@ -96,4 +96,16 @@ bool EventDecoder::decode(const void* bytes, std::uint32_t size, Event& event) c
   return !message.damaged();
 }
 
+bool EventDecoder::decode_identity(const void* bytes, std::uint32_t size, Event& event) const {
+  auto message = capnp_view::Message::of_segment(bytes, size);
+  const capnp_view::Struct root = message.root();
+  event.id_low = root.get<std::uint64_t>(kIdLow);
+  event.id_high = root.get<std::uint64_t>(kIdHigh);
+  const auto name_space = root.get<std::uint8_t>(kKeyNamespace);
+  const capnp_view::Text key = root.data(kKeyPointer);
+  event.key = {static_cast<KeyNamespace>(name_space), key.data, key.size};
+  return name_space <= static_cast<std::uint8_t>(KeyNamespace::kAnonymous) && key.size != 0 &&
+         key.size <= geometry_.key_bytes;
+}
+
 }  // namespace deja

@@ -25,6 +25,10 @@ class EventDecoder {
   /// such a record; the event then holds anything.
   [[nodiscard]] bool decode(const void* bytes, std::uint32_t size, Event& event) const;
 
+  /// Fills the event's id and key alone, and looks at nothing else: for a record whose decoding or
+  /// applying is known to end badly. False when it has no key that could be.
+  [[nodiscard]] bool decode_identity(const void* bytes, std::uint32_t size, Event& event) const;
+
  private:
   TableGeometry geometry_;
   std::uint32_t worker_;

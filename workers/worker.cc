@@ -25,7 +25,8 @@ bool shares_core(schema::Settings::Reader settings, std::uint32_t worker) {
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::attach(const Segment& segment, std::uint32_t worker) {
+Result<std::unique_ptr<Worker>> Worker::attach(const Segment& segment, std::uint32_t worker,
+                                               AttachOptions options) {
   if (worker >= segment.superblock().worker_count) {
     return Error{"attach worker " + std::to_string(worker) + ": the appliance has " +
                      std::to_string(segment.superblock().worker_count),
@@ -49,6 +50,7 @@ Result<std::unique_ptr<Worker>> Worker::attach(const Segment& segment, std::uint
   if (Status status = made->open_shards(segment); !status.ok()) return status.error();
   if (Status status = made->open_bells(segment); !status.ok()) return status.error();
   made->open_counters();
+  made->attempts_.settle(options.predecessor_hung);
   if (Status status = made->redo(); !status.ok()) return status.error();
   made->open_rings();
   made->show_counters();
@@ -61,6 +63,7 @@ Worker::Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, 
       geometry_(segment.geometry()),
       secret_{{segment.superblock().hash_secret[0], segment.superblock().hash_secret[1]}},
       files_(std::move(files)),
+      attempts_(files_.layout().attempts(), static_cast<std::uint32_t>(files_.rings.size())),
       features_(std::move(features)),
       decoder_(segment.catalog(), geometry_, worker),
       event_(features_.root_of_slot()),

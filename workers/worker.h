@@ -7,7 +7,7 @@
 // table:
 //   worker.after_log  worker.before_publish  worker.after_publish  worker.after_ids
 //   worker.after_sequence  worker.after_verdicts  worker.after_consumed  worker.after_applied
-// and those of worker_evict.cc and worker_merge.cc.
+// and those of worker_evict.cc, worker_merge.cc and worker_poison.cc.
 #pragma once
 
 #include <array>
@@ -29,6 +29,7 @@
 #include "workers/features/feature_set.h"
 #include "workers/id_set.h"
 #include "workers/returned_profile.h"
+#include "workers/worker_attempts.h"
 #include "workers/worker_batch.h"
 #include "workers/worker_files.h"
 #include "workers/worker_tally.h"
@@ -36,13 +37,20 @@
 
 namespace deja {
 
+struct AttachOptions {
+  /// The worker before was killed because it no longer moved: that counts against the record that
+  /// it was at.
+  bool predecessor_hung = false;
+};
+
 class Worker {
  public:
   /// Takes the place of worker `worker` over: maps its files, sweeps its shards, redoes what a
   /// predecessor left between log and position. The caller holds the place's lock. Blocks for as
   /// long as a sweep takes; afterwards the worker is as if nobody had ever died.
   [[nodiscard]] static Result<std::unique_ptr<Worker>> attach(const Segment& segment,
-                                                              std::uint32_t worker);
+                                                              std::uint32_t worker,
+                                                              AttachOptions options = {});
 
   /// One pass: a batch of what was stored while it recovers, else the answers of the store and a
   /// batch of each ring. Returns how many records it took, profiles that it evicted ahead included.
@@ -63,6 +71,10 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
  private:
+  /// Kept free behind each log record: a decision about it, without its bytes.
+  static constexpr std::uint32_t kDecisionBytes =
+      static_cast<std::uint32_t>(ring_record_bytes(sizeof(LogRecordLayout)));
+
   struct Counters {
     Counter applied, duplicate, refused, dead, log_full, verdict_full, batches, late, ids_forgotten;
     Counter profiles, partial, recovered_sequence, returned, return_faults, replayed;
@@ -95,7 +107,14 @@ class Worker {
   void store_applied_position(std::uint64_t position);
   /// Longer is nothing that the log takes.
   [[nodiscard]] std::uint32_t log_payload_max() const {
-    return static_cast<std::uint32_t>(log_.capacity_bytes() / 4 - sizeof(LogRecordLayout));
+    return static_cast<std::uint32_t>(log_.capacity_bytes() / 4) - kDecisionBytes -
+           static_cast<std::uint32_t>(sizeof(LogRecordLayout));
+  }
+  /// Space for a record with this payload; null where the log has none, or would have none left for
+  /// a decision about it.
+  [[nodiscard]] std::uint8_t* claim_log(std::uint32_t payload_bytes) {
+    return log_.claim(static_cast<std::uint32_t>(sizeof(LogRecordLayout)) + payload_bytes +
+                      kDecisionBytes);
   }
   /// An id in the set of this batch, which serves all shards.
   [[nodiscard]] static std::uint64_t batch_id(const BatchRecord& record) {
@@ -107,6 +126,17 @@ class Worker {
   Status redo_record(const RingRecord& record);
   Status redo_applied(const LogRecordLayout& log_record, const std::uint8_t* event_bytes);
   Status redo_merged(const LogRecordLayout& log_record, const std::uint8_t* answer_bytes);
+
+  // worker_poison.cc: likewise.
+  struct StruckDead {
+    std::uint32_t shard;
+    std::uint64_t sequence;
+  };
+  Status read_decisions(std::uint64_t applied_position);
+  Status append_decision(const LogRecordLayout& culprit, const std::uint8_t* bytes);
+  [[nodiscard]] bool struck_dead(const LogRecordLayout& log_record) const;
+  void leave_out(const LogRecordLayout& log_record, const std::uint8_t* bytes);
+  void begin_empty(ShardWriter& shard, const LogRecordLayout& log_record);
 
   // worker_evict.cc
   [[nodiscard]] std::uint64_t evictable_sequence(std::uint32_t shard_index) const;
@@ -151,6 +181,8 @@ class Worker {
   const TableGeometry geometry_;
   const HashSecret secret_;
   WorkerFiles files_;
+  Attempts attempts_;
+  std::vector<StruckDead> struck_dead_;  // in the log behind applied_position, at attach
   FeatureSet features_;
   EventDecoder decoder_;
   Event event_;

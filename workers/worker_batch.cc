@@ -12,6 +12,7 @@ std::uint32_t Worker::take_batch(std::uint32_t ring) {
   batch_count_ = 0;
   while (batch_count_ < kBatchRecordsMax && take_record(ring) == Take::kTaken) {
   }
+  attempts_.nowhere();
   if (batch_count_ == 0) return 0;
   const std::int64_t began_ns = steady_ns();
   log_.publish();
@@ -42,11 +43,12 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
     return Take::kBroken;
   }
   if (batch_count_ == 0) begin_batch();
+  attempts_.at_ring(ring, from.position);
 
   // Longer than any event can be: dead, and without its bytes.
   const std::uint32_t copied_bytes = from.size_bytes <= log_payload_max() ? from.size_bytes : 0;
-  std::uint8_t* claimed =
-      log_.claim(static_cast<std::uint32_t>(sizeof(LogRecordLayout) + copied_bytes));
+  const std::uint64_t log_position = log_.committed_position();
+  std::uint8_t* claimed = claim_log(copied_bytes);
   if (claimed == nullptr) {
     counters_.log_full.add();
     stalled_ = true;
@@ -59,8 +61,11 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   BatchRecord& record = batch_[batch_count_];
   record.event = event_bytes;
   record.event_bytes = copied_bytes;
-  RefusalReason reason = RefusalReason::kNone;
-  record.kind = decide(record, reason);
+  record.log_position = log_position;
+  RefusalReason reason = RefusalReason::kPoison;
+  record.kind =
+      attempts_.poisoned_in_ring(ring, from.position) ? LogKind::kDead : decide(record, reason);
+  if (reason == RefusalReason::kPoison) process_.error(kPoisonError);
   const bool table_full = reason == RefusalReason::kTableFull;
   if (table_full && (new_users_[record.shard_index] != 0 || answers_wait())) {
     // With other new users on their way in, a no may be mere caution: ask again when they are in.
@@ -114,10 +119,12 @@ void Worker::begin_batch() {
 /// What becomes of the record whose copy is at hand. Changes nothing but `record` and event_, and
 /// makes room for a new user where others may go.
 LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
+  reason = RefusalReason::kNone;
   if (!decoder_.decode(record.event, record.event_bytes, event_)) {
     reason = RefusalReason::kBrokenRecord;
     return LogKind::kDead;
   }
+  CRASH_POINT_FOR("worker.poison_decode", event_.key.bytes, event_.key.size);
   record.shard_index = index_of(event_.shard);
   record.received_us = event_.received_us;
   record.has_id = (event_.id_low | event_.id_high) != 0;
@@ -154,10 +161,12 @@ void Worker::apply_batch() {
   for (std::uint32_t at = 0; at < batch_count_; ++at) {
     const BatchRecord& record = batch_[at];
     if (record.kind != LogKind::kApplied) continue;
+    attempts_.at_log(record.log_position);
     CHECK(decoder_.decode(record.event, record.event_bytes, event_));
     CRASH_POINT("worker.before_publish");
     apply(shards_[record.shard_index], record.sequence, record.began_partial ? kFlagPartial : 0);
   }
+  attempts_.nowhere();
   const std::int64_t visible_us = wall_us();
   for (std::uint32_t at = 0; at < batch_count_; ++at) {
     if (batch_[at].kind != LogKind::kApplied) continue;
@@ -173,6 +182,7 @@ void Worker::apply(ShardWriter& shard, std::uint64_t sequence, std::uint16_t fla
   ShardWriter::Draft draft = shard.begin(event_.key);
   if (draft.room == Room::kKnown && draft.sequence >= sequence) return;
   CHECK(draft.room != Room::kFull);  // room was made sure of before the log said "applied"
+  CRASH_POINT_FOR("worker.poison_apply", event_.key.bytes, event_.key.size);
   const unsigned late_count = features_.apply(event_, reinterpret_cast<std::uint8_t*>(draft.frame));
   if (draft.room == Room::kNew) draft.flags = flags_when_new;
   draft.sequence = sequence;

@@ -55,6 +55,7 @@ struct BatchRecord {
   bool new_user = false;  ///< the first of the batch with a key that has no profile
   bool began_partial = false;
   std::uint64_t user_hash = 0;
+  std::uint64_t log_position = 0;
   const std::uint8_t* event = nullptr;  ///< the log's copy
   std::uint32_t event_bytes = 0;
 };

@@ -1,6 +1,7 @@
-// deja-worker --segment DIRECTORY --index W: one Worker in a process of its own, started by the
-// supervisor. SIGTERM (also sent when the supervisor dies) makes it finish: it takes what is in its
-// rings and ends with 0. SIGINT is the supervisor's affair, and ignored.
+// deja-worker --segment DIRECTORY --index W [--predecessor hung|dead]: one Worker in a process of
+// its own, started by the supervisor, which says with "hung" that it killed the one before because
+// it no longer moved. SIGTERM (also sent when the supervisor dies) makes it finish: it takes what
+// is in its rings and ends with 0. SIGINT is the supervisor's affair, and ignored.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -60,6 +61,8 @@ int main(int argument_count, char** arguments) {
   std::string directory;
   std::uint32_t index = 0;
   bool has_index = false;
+  bool understood = argument_count % 2 == 1;
+  deja::AttachOptions options;
   for (int at = 1; at + 1 < argument_count; at += 2) {
     const std::string_view name = arguments[at];
     const std::string_view value = arguments[at + 1];
@@ -68,12 +71,18 @@ int main(int argument_count, char** arguments) {
     } else if (name == "--index") {
       const auto parsed = std::from_chars(value.data(), value.data() + value.size(), index);
       has_index = parsed.ec == std::errc{} && parsed.ptr == value.data() + value.size();
+    } else if (name == "--predecessor") {
+      options.predecessor_hung = value == "hung";
+      understood &= value == "hung" || value == "dead";
+    } else {
+      understood = false;
     }
   }
-  if (argument_count != 5 || directory.empty() || !has_index) {
-    return fail("use: deja-worker --segment DIRECTORY --index W", 2);
+  if (!understood || directory.empty() || !has_index) {
+    return fail("use: deja-worker --segment DIRECTORY --index W [--predecessor hung|dead]", 2);
   }
   handle_signals();
+  deja::install_fault_handler();
 
   deja::Result<deja::Segment> segment = deja::Segment::open(directory);
   if (!segment.ok()) return fail(segment.error().message(), 1);
@@ -85,7 +94,7 @@ int main(int argument_count, char** arguments) {
   const std::int32_t cpu = index < cpus.size() ? cpus[index] : -1;
   const int pinned = cpu >= 0 ? deja::pin_this_thread(cpu) : 0;
 
-  auto worker = deja::Worker::attach(*segment, index);
+  auto worker = deja::Worker::attach(*segment, index, options);
   if (!worker.ok()) return fail(worker.error().message(), 1);
   if (pinned != 0) (*worker)->report_not_pinned();
   const deja::Status done = (*worker)->run(finish);

@@ -55,8 +55,8 @@ bool Worker::take_merge(const RingRecord& record) {
     drop_answer(record, true);
     return true;
   }
-  std::uint8_t* claimed =
-      log_.claim(static_cast<std::uint32_t>(sizeof(LogRecordLayout) + record.size_bytes));
+  const std::uint64_t log_position = log_.committed_position();
+  std::uint8_t* claimed = claim_log(record.size_bytes);
   if (claimed == nullptr) {
     counters_.log_full.add();
     stalled_ = true;
@@ -88,7 +88,9 @@ bool Worker::take_merge(const RingRecord& record) {
   log_.commit(static_cast<std::uint32_t>(sizeof log_record + record.size_bytes), kLogRecord);
   log_.publish();
   CRASH_POINT("worker.after_merge_log");
+  attempts_.at_log(log_position);
   merge(shard, log_record.sequence, returned);
+  attempts_.nowhere();
   CRASH_POINT("worker.after_merge_publish");
   shard.set_sequence(log_record.sequence);
   ++sequence_sum_;
@@ -106,6 +108,7 @@ bool Worker::take_merge(const RingRecord& record) {
 void Worker::merge(ShardWriter& shard, std::uint64_t sequence, const ReturnedProfile& returned) {
   ShardWriter::Draft draft = shard.begin(returned.key());
   if (draft.room != Room::kKnown || draft.sequence >= sequence) return;
+  CRASH_POINT_FOR("worker.poison_merge", returned.key_bytes.data(), returned.facts.key_size);
   if (returned.frame != nullptr) {
     features_.merge(reinterpret_cast<std::uint8_t*>(draft.frame), returned.frame);
   }

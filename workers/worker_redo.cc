@@ -30,6 +30,7 @@ Status Worker::redo() {
   const std::uint64_t applied_position =
       files_.layout().applied_position.value.load(std::memory_order_relaxed);
   tally_ = read_tally(files_.layout(), applied_position);
+  if (Status status = read_decisions(applied_position); !status.ok()) return status;
 
   std::atomic<std::uint64_t> position{applied_position};
   RingConsumer reader(files_.log.data(), files_.log.bytes(), &position);
@@ -39,10 +40,13 @@ Status Worker::redo() {
     if (record.outcome == RingRecord::Outcome::kBroken || record.type != kLogRecord) {
       return damaged(worker_, "a record has no end");
     }
+    attempts_.at_log(record.position);
     if (Status status = redo_record(record); !status.ok()) return status;
     CRASH_POINT("worker.in_redo");
+    // One by one: what was redone before a record that kills is not redone by every life.
+    store_applied_position(record.end_position);
   }
-  store_applied_position(reader.read_position());
+  attempts_.nowhere();
   return Done{};
 }
 
@@ -54,30 +58,36 @@ Status Worker::redo_record(const RingRecord& record) {
       log_record.ring >= verdicts_.size()) {
     return damaged(worker_, "a record contradicts itself");
   }
+  const std::uint8_t* bytes = record.payload + sizeof log_record;
+  const bool is_decision = log_record.kind == LogKind::kDead && log_record.sequence != 0;
+  RefusalReason reason = log_record.reason;
+  Status status = Done{};
   switch (log_record.kind) {
     case LogKind::kApplied:
-      if (Status status = redo_applied(log_record, record.payload + sizeof log_record);
-          !status.ok()) {
-        return status;
-      }
+      status = redo_applied(log_record, bytes);
+      if (struck_dead(log_record)) reason = RefusalReason::kPoison;
       break;
     case LogKind::kMerged:
-      if (Status status = redo_merged(log_record, record.payload + sizeof log_record);
-          !status.ok()) {
-        return status;
-      }
+      status = redo_merged(log_record, bytes);
       break;
     case LogKind::kDuplicate:
-      break;
     case LogKind::kRefused:
     case LogKind::kDead:
-      verdicts_[log_record.ring].refuse(log_record.ring_end, log_record.reason);
-      verdicts_[log_record.ring].publish();
       break;
     default:
       return damaged(worker_, "a record is of no kind");
   }
-  tally_.count(log_record.kind);
+  if (!status.ok()) return status;
+  // A decision's own record tells nobody anything: the one that it is about did.
+  if (reason != RefusalReason::kNone && !is_decision) {
+    verdicts_[log_record.ring].refuse(log_record.ring_end, reason);
+    verdicts_[log_record.ring].publish();
+  }
+  if (is_decision) {
+    if (log_record.ring_end != 0) tally_.strike_dead();
+  } else {
+    tally_.count(log_record.kind);
+  }
   std::atomic<std::uint64_t>& consumed = *files_.consumed_position(log_record.ring);
   if (consumed.load(std::memory_order_relaxed) < log_record.ring_end) {
     // SYNC(consumed.position): as in a step.
@@ -92,6 +102,10 @@ Status Worker::redo_applied(const LogRecordLayout& log_record, const std::uint8_
   ShardWriter& shard = shards_[index];
   // The block is not looked at: it may have been evicted since.
   if (shard.sequence() >= log_record.sequence) return Done{};
+  if (struck_dead(log_record)) {
+    leave_out(log_record, event_bytes);
+    return Done{};
+  }
   if (shard.sequence() + 1 != log_record.sequence ||
       !decoder_.decode(event_bytes, log_record.event_bytes, event_) ||
       event_.shard != log_record.shard) {
@@ -110,7 +124,9 @@ Status Worker::redo_applied(const LogRecordLayout& log_record, const std::uint8_
 Status Worker::redo_merged(const LogRecordLayout& log_record, const std::uint8_t* answer_bytes) {
   if (!owns(log_record.shard)) return damaged(worker_, "a record is another worker's");
   ShardWriter& shard = shards_[index_of(log_record.shard)];
-  if (shard.sequence() < log_record.sequence) {
+  if (struck_dead(log_record)) {
+    leave_out(log_record, answer_bytes);
+  } else if (shard.sequence() < log_record.sequence) {
     ReturnedProfile returned;
     if (shard.sequence() + 1 != log_record.sequence ||
         !parse_returned(answer_bytes, log_record.event_bytes, WithFrame::kEither, geometry_,

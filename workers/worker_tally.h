@@ -30,6 +30,11 @@ struct Tally {
     if (kind == LogKind::kDead) ++dead_count;
     if (kind == LogKind::kMerged) ++eventless_count;
   }
+  /// For the decision about an event that was logged as applied.
+  void strike_dead() {
+    ++dead_count;
+    ++eventless_count;
+  }
 };
 
 /// The counts as of `applied_position`.

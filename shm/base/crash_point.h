@@ -1,13 +1,17 @@
 // Named places at which a test can make a process die, to show that dying there is harmless.
 // CRASH_POINT("worker.after_log") is one relaxed load of a flag in a normal run; with
 // DEJA_CRASH_POINT=name in the environment (and DEJA_CRASH_AFTER=n to pass it n times first) the
-// process kills itself there with SIGKILL, as a stranger would. Any thread.
+// process kills itself there with SIGKILL, as a stranger would, or with DEJA_CRASH_SIGNAL (SEGV,
+// BUS, ILL, FPE, ABRT: as if the code there were broken; STOP: as if it hung).
+// CRASH_POINT_FOR("worker.poison_apply", bytes, size) is one for which only these bytes count:
+// those of DEJA_CRASH_KEY, where that is set. Any thread.
 #pragma once
 
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 
@@ -21,22 +25,42 @@ class CrashPoints {
     CrashPoints& points = instance();
     if (std::strcmp(points.name_, name) != 0) return;
     if (points.passes_left_.fetch_sub(1, std::memory_order_relaxed) > 0) return;
-    kill(getpid(), SIGKILL);
+    raise(points.signal_);
     for (;;) pause();
+  }
+  static void reach_for(const char* name, const char* bytes, std::size_t size) {
+    const char* key = instance().key_;
+    if (key != nullptr && (std::strlen(key) != size || std::memcmp(key, bytes, size) != 0)) return;
+    reach(name);
   }
 
  private:
-  CrashPoints() : name_(std::getenv("DEJA_CRASH_POINT")) {
+  CrashPoints() : name_(std::getenv("DEJA_CRASH_POINT")), key_(std::getenv("DEJA_CRASH_KEY")) {
     if (const char* count = std::getenv("DEJA_CRASH_AFTER")) {
       passes_left_.store(std::atol(count), std::memory_order_relaxed);
     }
+    if (const char* signal = std::getenv("DEJA_CRASH_SIGNAL")) signal_ = number_of(signal);
   }
   static CrashPoints& instance() {
     static CrashPoints points;
     return points;
   }
+  static int number_of(const char* name) {
+    struct Named {
+      const char* name;
+      int number;
+    };
+    for (const Named& signal :
+         {Named{"SEGV", SIGSEGV}, Named{"BUS", SIGBUS}, Named{"ILL", SIGILL}, Named{"FPE", SIGFPE},
+          Named{"ABRT", SIGABRT}, Named{"STOP", SIGSTOP}}) {
+      if (std::strcmp(signal.name, name) == 0) return signal.number;
+    }
+    return SIGKILL;
+  }
 
   const char* name_;
+  const char* key_;
+  int signal_ = SIGKILL;
   std::atomic<long> passes_left_{0};
 };
 
@@ -45,4 +69,9 @@ class CrashPoints {
 #define CRASH_POINT(name)                                               \
   do {                                                                  \
     if (::deja::CrashPoints::armed()) ::deja::CrashPoints::reach(name); \
+  } while (false)
+
+#define CRASH_POINT_FOR(name, bytes, size)                                               \
+  do {                                                                                   \
+    if (::deja::CrashPoints::armed()) ::deja::CrashPoints::reach_for(name, bytes, size); \
   } while (false)

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <cstring>
 
 #include "tests/support/worker_world.h"
 
@@ -57,6 +58,54 @@ TEST(WorkerAllocation, AMillionEventsAllocateNothing) {
             taken);
   EXPECT_GT(world.counter(kDuplicateCounter), 0U);
   EXPECT_GT(world.counter(kDeadCounter), 0U);
+}
+
+TEST(WorkerAllocation, EvictingAndMergingAllocateNothing) {
+  if (mallctl == nullptr) GTEST_SKIP() << "jemalloc is not in this build";
+  TestAppliance appliance = TestAppliance::small();
+  appliance.profiles_max = 12;
+  appliance.shard_count = 1;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  std::vector<std::vector<std::uint8_t>> records;
+  std::vector<std::vector<std::uint8_t>> answers;
+  world.ingest.send(view_of("user-0"));
+  world.run_dry();
+  for (int number = 0; number < 200; ++number) {
+    const std::string user = "user-" + std::to_string(number);
+    records.push_back(view_of(user).bytes(1));
+    // As if the store had user-0's profile for everybody.
+    std::vector<std::uint64_t> block = world.profile("user-0").block;
+    BlockHeaderLayout header;
+    std::memcpy(&header, block.data(), sizeof header);
+    header.key_size = static_cast<std::uint8_t>(user.size());
+    std::memcpy(block.data(), &header, sizeof header);
+    std::memcpy(block.data() + sizeof header / 8, user.data(), user.size());
+    answers.push_back(world.keeper.profile_bytes(
+        0, ProfileCopy(block.data(), world.fixture.segment().geometry())));
+  }
+  auto* drained = &keeper_logs(world.fixture.file("keeper").data())[0].drained_position.value;
+  auto* log = world.fixture.file("log-0").at<RingHeaderLayout>();
+  auto* heard = &world.fixture.file("ingest-0").at<PositionLayout>()[0].value;
+  auto* verdicts = world.fixture.file("verdict-0-0").at<RingHeaderLayout>();
+  const ShardReader<> reader = world.fixture.reader(0);
+
+  const std::uint64_t before = allocated_bytes();
+  for (std::size_t round = 0; round < 100'000; ++round) {
+    const std::size_t next = round % records.size();
+    static_cast<void>(world.ingest.commit(records[next]));
+    world.ingest.publish();
+    worker.duty_cycle();
+    static_cast<void>(world.keeper.give(answers[next], kReturnStored));
+    worker.duty_cycle();
+    world.keeper.confirm(0, reader.sequence());
+    drained->store(log->producer_position.load());
+    heard->store(verdicts->producer_position.load());
+  }
+  EXPECT_EQ(allocated_bytes(), before);
+  EXPECT_GT(world.counter("deja_evicted_total"), 90'000U);
+  EXPECT_GT(world.counter("deja_profiles_merged_total"), 90'000U);
+  EXPECT_EQ(world.counter(kTableFullCounter), 0U);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ TEST(WorkerCrash, IsAWorkerWhereItIsAskedToBe) {
 /// Runs a worker till it has emptied its rings or is dead. True when the crash point killed it.
 bool run_worker_and_kill_at(const std::string& segment_directory, const std::string& point,
                             std::uint64_t passes) {
-  WorkerProcess process{segment_directory, point, passes};
+  const WorkerProcess process{segment_directory, point, passes};
   const int signal = process.run();
   EXPECT_TRUE(signal == 0 || signal == SIGKILL) << point << " " << signal;
   return signal != 0;
