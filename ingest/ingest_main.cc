@@ -7,13 +7,11 @@
 // and gives up every system call it does not need (ingest/sandbox.h), before the first byte of a
 // stranger is read.
 //
-// SIGTERM (also sent when the supervisor dies): no further connection or byte is taken, what was
+// It goes on without its supervisor. SIGTERM: no further connection or byte is taken, what was
 // accepted is answered, and the process ends with 0, within about 5 s. SIGINT is the supervisor's
 // affair, and ignored.
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -39,6 +37,7 @@
 #include "ring/bell.h"
 #include "shm/base/affinity.h"
 #include "shm/base/clock.h"
+#include "shm/place_lock.h"
 #include "shm/process_file.h"
 #include "shm/segment.h"
 
@@ -132,7 +131,6 @@ void handle_signals() {
   action.sa_handler = SIG_IGN;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGPIPE, &action, nullptr);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
 /// When each thread last passed: the process is as alive as its slowest thread.
@@ -275,14 +273,9 @@ Status build(IngestThread& thread, const Segment& segment, ProcessFile& process,
 }
 
 /// Gives up the user it was started as; what it had to open is open.
-Status drop_user(const Arguments& arguments, pid_t parent) {
+Status drop_user(const Arguments& arguments) {
   if (!arguments.user) return Done{};
-  if (Status done = become_user(arguments.user->user, arguments.user->group); !done.ok()) {
-    return done;
-  }
-  prctl(PR_SET_PDEATHSIG, SIGTERM);  // forgotten with the old user
-  if (getppid() != parent) stopping.store(true, std::memory_order_relaxed);
-  return Done{};
+  return become_user(arguments.user->user, arguments.user->group);
 }
 
 /// Starts the loops, shuts the sandbox around all of them, and serves until told to stop.
@@ -315,9 +308,10 @@ void serve(std::deque<IngestThread>& threads, ProcessFile& process) {
 }
 
 int run(const Arguments& arguments) {
-  const pid_t parent = getppid();
   auto segment = Segment::open(arguments.segment);
   if (!segment.ok()) return complain(segment.error().message(), 1);
+  const auto place = PlaceLock::take(segment->stable_path(place_file("ingest")));
+  if (!place.ok()) return complain(place.error().message(), 1);
   auto file = segment->map("process-ingest", MappedFile::Mode::kReadWrite);
   if (!file.ok()) return complain(file.error().message(), 1);
   const auto cpus = segment->settings().getIngestCpus();
@@ -346,7 +340,7 @@ int run(const Arguments& arguments) {
       return complain(built.error().message(), 1);
     }
   }
-  if (Status dropped = drop_user(arguments, parent); !dropped.ok()) {
+  if (Status dropped = drop_user(arguments); !dropped.ok()) {
     return complain(dropped.error().message(), 1);
   }
   serve(threads, process);

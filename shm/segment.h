@@ -66,9 +66,21 @@ struct SegmentReport {
 /// that no other supervisor serves the name. All or nothing: on an error no new file is left.
 [[nodiscard]] Result<SegmentReport> create_segment(const SegmentPlan& plan);
 
-/// Removes the current incarnation's files (state must be kStopped), the bells and, when empty, the
-/// directory. Renderers that still map them see kStopped.
+/// Removes the segment (state must be kStopped): the superblock, then the files of every
+/// incarnation, the bells, the locks and, when it is empty then, the directory. Renderers that
+/// still map them see kStopped.
 Status remove_segment(const std::string& directory, const std::string& appliance);
+
+/// Removes the files of one incarnation that is not served any more.
+void remove_incarnation(const std::string& segment_directory, std::uint64_t incarnation);
+
+/// Removes files of incarnations that no superblock names: half made, or not yet removed, by a
+/// supervisor that was killed. The caller has the appliance's lock, as for the next.
+void remove_strays(const std::string& segment_directory);
+
+/// Where there is no superblock: removes strays, bells, locks and, when it is empty then, the
+/// directory. The appliance's lock goes too: the caller ends.
+void remove_directory(const std::string& segment_directory);
 
 /// "profiles-<worker>": the part of the table that a worker owns.
 [[nodiscard]] inline std::string profiles_file(std::uint32_t worker) {

@@ -1,8 +1,7 @@
-// Making, replacing and removing a segment: the supervisor's part of shm/segment.h.
+// Making and replacing a segment: the supervisor's part of shm/segment.h.
 
 #include "shm/segment.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/random.h>
@@ -13,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 
 #include "shm/base/clock.h"
 #include "shm/consumed_layout.h"
@@ -92,22 +92,6 @@ std::uint64_t hash_bytes(const std::vector<std::uint8_t>& bytes) {
   return hash;
 }
 
-/// Files of `directory` whose name ends in ".<incarnation>".
-std::vector<std::string> files_of(const std::string& directory, std::uint64_t incarnation) {
-  std::vector<std::string> paths;
-  const std::string ending = "." + std::to_string(incarnation);
-  DIR* open_directory = opendir(directory.c_str());
-  if (open_directory == nullptr) return paths;
-  while (const dirent* entry = readdir(open_directory)) {
-    const std::string_view name = entry->d_name;
-    if (name.size() > ending.size() && name.ends_with(ending)) {
-      paths.push_back(directory + "/" + std::string(name));
-    }
-  }
-  closedir(open_directory);
-  return paths;
-}
-
 std::string human_bytes(std::uint64_t bytes) {
   char text[32];
   if (bytes >= (1ULL << 30U)) {
@@ -179,9 +163,7 @@ Status check_plan(const SegmentPlan& plan) {
 void supersede(const std::string& directory, const MappedFile& old_superblock) {
   auto* superblock = old_superblock.at<SuperblockLayout>();
   superblock->state.store(SegmentState::kSuperseded, std::memory_order_release);
-  for (const std::string& path : files_of(directory, superblock->incarnation)) {
-    unlink(path.c_str());
-  }
+  remove_incarnation(directory, superblock->incarnation);
 }
 
 }  // namespace
@@ -279,28 +261,6 @@ Result<SegmentReport> create_segment(const SegmentPlan& plan) {
   undo.keep_all();
   if (old_superblock != nullptr) supersede(directory, *old_superblock);
   return report;
-}
-
-Status remove_segment(const std::string& directory, const std::string& appliance) {
-  const std::string segment = segment_directory(directory.c_str(), appliance.c_str()).text;
-  Result<Segment> opened = Segment::open(segment);
-  if (!opened.ok()) return opened.error();
-  for (const std::string& path : files_of(segment, opened->superblock().incarnation)) {
-    unlink(path.c_str());
-  }
-  unlink((segment + "/" + kSuperblockFile).c_str());
-  if (DIR* open_directory = opendir(segment.c_str())) {
-    while (const dirent* entry = readdir(open_directory)) {
-      const std::string_view name = entry->d_name;
-      if (name.ends_with(".fifo") || name.ends_with(".lock")) {
-        unlink((segment + "/" + std::string(name)).c_str());
-      }
-    }
-    closedir(open_directory);
-  }
-  // What is not ours keeps the directory, and that is right.
-  rmdir(segment.c_str());
-  return Done{};
 }
 
 }  // namespace deja

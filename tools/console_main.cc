@@ -1,8 +1,7 @@
 // deja-console --segment DIRECTORY --listen-fd N: profiles out over HTTP, and /metrics. Started by
-// the supervisor, which made the socket. SIGTERM ends it once answers under way are out; SIGINT is
-// the supervisor's affair, and ignored.
+// the supervisor, which made the socket, and going on without it. SIGTERM ends it once answers
+// under way are out; SIGINT is the supervisor's affair, and ignored.
 #include <signal.h>
-#include <sys/prctl.h>
 
 #include <atomic>
 #include <charconv>
@@ -13,6 +12,7 @@
 #include "ingest/loop.h"
 #include "ingest/loop_backend.h"
 #include "shm/base/clock.h"
+#include "shm/place_lock.h"
 #include "shm/segment.h"
 #include "tools/console/console_service.h"
 
@@ -52,6 +52,8 @@ deja::ApplianceName name_of(const std::string& segment) {
 int run(const std::string& directory, int listener) {
   auto segment = deja::Segment::open(directory);
   if (!segment.ok()) return complain(segment.error().message(), 1);
+  const auto place = deja::PlaceLock::take(segment->stable_path(deja::place_file("console")));
+  if (!place.ok()) return complain(place.error().message(), 1);
   auto rings = deja::LoopRings::make(1, {});
   if (!rings.ok()) return complain(rings.error().message(), 1);
   std::fprintf(stderr, "deja-console: %s\n", rings->line().c_str());
@@ -99,6 +101,5 @@ int main(int argument_count, char** arguments) {
   action.sa_handler = SIG_IGN;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGPIPE, &action, nullptr);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
   return run(directory, listener);
 }

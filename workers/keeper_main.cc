@@ -1,15 +1,16 @@
-// deja-keeper --segment DIR: the keeper as a process of its own. Pinned nowhere. Ends with its
-// supervisor, and on SIGTERM or SIGINT once all is in Redis. Exit: 0 done, 1 not so, 2 misuse.
-#include <fcntl.h>
+// deja-keeper --segment DIR: the keeper as a process of its own. Pinned nowhere. Goes on without
+// its supervisor; ends on SIGTERM or SIGINT once all is in Redis. Exit: 0 done, 1 not so, 2 misuse.
 #include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "shm/place_lock.h"
+#include "shm/segment.h"
 #include "workers/keeper/keeper.h"
 
 namespace {
@@ -26,15 +27,22 @@ int fail(const std::string& sentence) {
   return 1;
 }
 
-/// One keeper for a segment. The descriptor stays open for the life of the process: a second one
-/// closed would drop the lock. Negative: somebody else has it.
-int take_lock(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (descriptor < 0) return -1;
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  return fcntl(descriptor, F_SETLK, &whole) == 0 ? descriptor : -1;
+/// One keeper for a segment, and one for a durability directory: what a second one wrote there
+/// would be taken for this one's. Kept as long as the process lives.
+deja::Status take_places(const std::string& segment_directory,
+                         std::vector<deja::PlaceLock>& places) {
+  const std::string name = "/" + deja::place_file("keeper");
+  auto place = deja::PlaceLock::take(segment_directory + name);
+  if (!place) return place.error();
+  places.push_back(std::move(*place));
+  auto segment = deja::Segment::open(segment_directory);
+  if (!segment) return segment.error();
+  const std::string durable = segment->settings().getDurabilityDirectory().cStr();
+  if (durable.empty()) return deja::Done{};
+  auto durable_place = deja::PlaceLock::take(durable + name);
+  if (!durable_place) return durable_place.error();
+  places.push_back(std::move(*durable_place));
+  return deja::Done{};
 }
 
 }  // namespace
@@ -49,16 +57,12 @@ int main(int argument_count, char** arguments) {
   action.sa_handler = ask_to_stop;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  prctl(PR_SET_NAME, "deja-keeper");
+  action.sa_handler = SIG_IGN;  // whoever read stderr may be gone
+  sigaction(SIGPIPE, &action, nullptr);
 
-  if (take_lock(segment + "/keeper.lock") < 0) {
-    if (errno != EAGAIN && errno != EACCES) {
-      return fail(deja::system_error("lock " + segment + "/keeper.lock",
-                                     "Is " + segment + " an appliance's directory?")
-                      .message());
-    }
-    return fail("another keeper serves " + segment + ". Stop it first");
+  std::vector<deja::PlaceLock> places;
+  if (deja::Status taken = take_places(segment, places); !taken) {
+    return fail(taken.error().message());
   }
   deja::Result<std::unique_ptr<deja::Keeper>> keeper = deja::Keeper::open(segment, {});
   if (!keeper) return fail(keeper.error().message());

@@ -1,21 +1,18 @@
-// deja-worker --segment DIRECTORY --index W [--predecessor hung|dead]: one Worker in a process of
-// its own, started by the supervisor, which says with "hung" that it killed the one before because
-// it no longer moved. SIGTERM (also sent when the supervisor dies) makes it finish: it takes what
-// is in its rings and ends with 0. SIGINT is the supervisor's affair, and ignored.
-#include <fcntl.h>
+// deja-worker --segment DIRECTORY --index W [--predecessor hung]: one Worker in a process of its
+// own, started by the supervisor, and going on without it. SIGTERM makes it finish: it takes what
+// is in its rings and ends with 0. SIGINT is the supervisor's affair, and ignored. --predecessor
+// hung: the worker before it was killed for hanging, which nobody but the supervisor can know.
 #include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <string_view>
 
 #include "shm/base/affinity.h"
 #include "shm/base/result.h"
+#include "shm/place_lock.h"
 #include "shm/segment.h"
 #include "workers/worker.h"
 
@@ -32,27 +29,13 @@ int fail(const std::string& message, int status) {
   return status;
 }
 
-/// Takes the lock on the worker's place, and keeps it as long as this process lives: the file is
-/// opened once, since closing a second descriptor of it would drop the lock.
-deja::Status take_place(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return deja::system_error("open " + path);
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  if (fcntl(descriptor, F_SETLK, &lock) != 0) {
-    return deja::system_error("lock " + path, "Another worker has this place; it must end first");
-  }
-  return deja::Done{};
-}
-
 void handle_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;  // without SA_RESTART: a sleep ends
   sigaction(SIGTERM, &action, nullptr);
   action.sa_handler = SIG_IGN;
   sigaction(SIGINT, &action, nullptr);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  sigaction(SIGPIPE, &action, nullptr);  // whoever read stderr may be gone
 }
 
 }  // namespace
@@ -86,10 +69,9 @@ int main(int argument_count, char** arguments) {
 
   deja::Result<deja::Segment> segment = deja::Segment::open(directory);
   if (!segment.ok()) return fail(segment.error().message(), 1);
-  const std::string lock_path = segment->stable_path("worker-" + std::to_string(index) + ".lock");
-  if (deja::Status place = take_place(lock_path); !place.ok()) {
-    return fail(place.error().message(), 1);
-  }
+  const auto place = deja::PlaceLock::take(
+      segment->stable_path(deja::place_file("worker-" + std::to_string(index))));
+  if (!place.ok()) return fail(place.error().message(), 1);
   const auto cpus = segment->settings().getWorkerCpus();
   const std::int32_t cpu = index < cpus.size() ? cpus[index] : -1;
   const int pinned = cpu >= 0 ? deja::pin_this_thread(cpu) : 0;

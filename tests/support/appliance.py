@@ -90,10 +90,38 @@ class Appliance:
         return status
 
     def kill(self):
+        """Kills the supervisor alone; what it started lives on."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+    def pids(self):
+        """Every process of this appliance, its supervisor and its private Redis too: those that name
+        its scratch directory. None of another test's does."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+            except OSError:
+                continue
+            if os.fsencode(self.directory) in line and re.search(rb"deja|redis-server",
+                                                                 line.split(b"\0")[0]):
+                found.append(int(entry.name))
+        return [pid for pid in found if pid != os.getpid()]
+
+    def kill_all(self):
+        """Kills every process of the appliance, its supervisor first."""
+        self.kill()
+        deadline = time.monotonic() + 10
+        while (pids := self.pids()) and time.monotonic() < deadline:
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.01)
+        assert not pids, f"processes {pids} can't be killed"
 
     def log_text(self):
         return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
@@ -118,7 +146,7 @@ class Appliance:
             self.clean_up()
 
     def clean_up(self):
-        self.kill()
+        self.kill_all()
         if self.owns_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -257,25 +257,6 @@ def test_a_changed_config_says_what_it_keeps():
         shop.clean_up()
 
 
-def test_a_killed_supervisor_s_events_are_drained_by_the_next():
-    shop = served()
-    try:
-        shop.start()
-        processes = children(shop)
-        for user in range(200):
-            view(shop, f"u{user}", "p1")
-        shop.kill()
-        assert shop.deja("stat").stdout.startswith("served is abandoned")
-        shop.start()
-        assert shop.deja("stat").stdout.startswith("served is serving")
-        assert len(shop.export()) == 200
-        assert not [pid for pid in processes.values() if runs(pid)]
-        assert shop.stop() == 0
-        assert not shop.segment.exists()
-    finally:
-        shop.clean_up()
-
-
 def test_a_second_supervisor_of_the_name_is_refused_with_a_sentence():
     with served() as shop:
         second = run("deja", "serve", "-c", shop.config, check=False, timeout=30)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <string_view>
 
 #include "shm/base/clock.h"
 #include "shm/json_text.h"
@@ -31,13 +32,29 @@ const char* state_name(SegmentState state) {
 
 constexpr std::int64_t kSilenceUs = 10'000'000;
 
-/// Nobody ended it, and whoever looked after it is gone: what it accepted waits for the next start.
-bool is_abandoned(const SuperblockLayout& superblock) {
-  const SegmentState state = superblock.state.load(std::memory_order_acquire);
-  if (state == SegmentState::kStopped || state == SegmentState::kSuperseded) return false;
-  // Without a process, or, where nobody buries it, without the sign of life due every second.
-  if (kill(static_cast<pid_t>(superblock.supervisor_pid), 0) != 0 && errno == ESRCH) return true;
-  return wall_us() - superblock.heartbeat_us.load(std::memory_order_relaxed) > kSilenceUs;
+/// What nobody ended while whoever looks after it is gone: "unsupervised" where its other processes
+/// go on without, "abandoned" where none of them shows a sign of life. nullptr: it is looked after.
+const char* orphan_state(const SuperblockLayout& superblock, const ApplianceState& state) {
+  const SegmentState said = superblock.state.load(std::memory_order_acquire);
+  if (said == SegmentState::kStopped || said == SegmentState::kSuperseded) return nullptr;
+  const auto is_gone = [&](std::int64_t pid, std::int64_t heartbeat_us) {
+    // Without a process, or, where nobody buries it, without the sign of life due every second.
+    return (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) ||
+           state.now_us - heartbeat_us > kSilenceUs;
+  };
+  std::int64_t supervisor_pid = superblock.supervisor_pid;  // the first; its successors adopted
+  bool others = false;
+  for (const ProcessView& process : state.processes) {
+    if (process.name == "supervisor") {
+      supervisor_pid = process.pid;
+    } else if (!is_gone(process.pid, process.heartbeat_us)) {
+      others = true;
+    }
+  }
+  if (!is_gone(supervisor_pid, superblock.heartbeat_us.load(std::memory_order_relaxed))) {
+    return nullptr;
+  }
+  return others ? "unsupervised" : "abandoned";
 }
 
 /// Writes members of objects with their commas.
@@ -144,7 +161,6 @@ ApplianceState gather_state(const Segment& segment, const std::string& path) {
                     strnlen(superblock.appliance, sizeof superblock.appliance));
   state.segment = path;
   state.state = state_name(superblock.state.load(std::memory_order_acquire));
-  if (is_abandoned(segment.superblock())) state.state = "abandoned";
   state.incarnation = superblock.incarnation;
   state.now_us = wall_us();
   state.up_us = state.now_us - superblock.created_us;
@@ -152,6 +168,7 @@ ApplianceState gather_state(const Segment& segment, const std::string& path) {
   state.rings = ring_lags(segment, state.now_us);
   state.logs = log_lags(segment, state.now_us);
   state.processes = read_processes(segment);
+  if (const char* orphaned = orphan_state(superblock, state)) state.state = orphaned;
   state.totals = event_totals(state.processes);
   std::map<std::string, std::uint64_t> codes;
   for (const ProcessView& process : state.processes) {
@@ -253,7 +270,10 @@ std::string state_text(const ApplianceState& state, const Style& style) {
   text += std::string(style.bold) + state.name + style.plain + " is " + state.state + ", up " +
           human_age(state.up_us) + "\n";
   constexpr std::int64_t kHeartbeatUsMax = 2'000'000;
-  if (state.heartbeat_age_us > kHeartbeatUsMax) {
+  if (std::string_view(state.state) == "unsupervised") {
+    text += std::string(style.red) + "  its supervisor is gone, the others serve on: " +
+            "start deja serve again, it adopts them" + style.plain + "\n";
+  } else if (state.heartbeat_age_us > kHeartbeatUsMax) {
     text += std::string(style.red) + "  its supervisor gave no sign of life for " +
             human_age(state.heartbeat_age_us) + "; start deja serve again" + style.plain + "\n";
   }

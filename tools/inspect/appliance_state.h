@@ -14,8 +14,8 @@ namespace deja {
 struct ApplianceState {
   std::string name;
   std::string segment;
-  /// "starting", "serving", "draining"; "abandoned" when its supervisor was killed: what was
-  /// accepted waits for the next `deja serve`.
+  /// "starting", "serving", "draining"; when its supervisor was killed, "unsupervised" while others
+  /// of it serve on, else "abandoned". The next `deja serve` goes on with either.
   const char* state = "";
   std::uint64_t incarnation = 0;
   std::int64_t now_us = 0;

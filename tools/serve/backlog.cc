@@ -3,13 +3,20 @@
 #include "ring/positions.h"
 #include "ring/spsc_ring.h"
 #include "shm/consumed_layout.h"
+#include "shm/table_layout.h"
 
 namespace deja {
 
 Result<Backlog> Backlog::open(const Segment& segment) {
-  Backlog backlog;
   const SuperblockLayout& superblock = segment.superblock();
   constexpr auto kReadOnly = MappedFile::Mode::kReadOnly;
+  auto keeper = segment.map("keeper", kReadOnly);
+  if (!keeper.ok()) return keeper.error();
+  if (keeper->bytes() < keeper_file_bytes(superblock.worker_count, superblock.shard_count)) {
+    return Error{"the file of the keeper is too short", 0,
+                 "The segment is damaged: stop the appliance and start it again"};
+  }
+  Backlog backlog(segment.geometry(), std::move(*keeper));
   for (std::uint32_t worker = 0; worker < superblock.worker_count; ++worker) {
     const std::string number = std::to_string(worker);
     auto state = segment.map("worker-" + number, kReadOnly);
@@ -21,6 +28,9 @@ Result<Backlog> Backlog::open(const Segment& segment) {
       return Error{"the files of worker " + number + " are too short", 0,
                    "The segment is damaged: stop the appliance and start it again"};
     }
+    auto profiles = segment.map(profiles_file(worker), kReadOnly);
+    if (!profiles.ok()) return profiles.error();
+    backlog.profiles_.push_back(std::move(*profiles));
     backlog.workers_.push_back(std::move(*state));
     backlog.consumed_.push_back(std::move(*consumed));
     for (std::uint32_t thread = 0; thread < superblock.ingest_count; ++thread) {
@@ -41,6 +51,19 @@ std::uint32_t Backlog::workers_recovering() const {
   for (const MappedFile& worker : workers_) {
     const auto* layout = worker.at<const WorkerLayout>();
     if (layout->recovered.value.load(std::memory_order_acquire) != 1) ++count;
+  }
+  return count;
+}
+
+std::uint32_t Backlog::unflushed_shards() const {
+  std::uint32_t count = 0;
+  const auto* watermarks = keeper_watermarks(keeper_.data(), geometry_.worker_count);
+  for (std::uint32_t shard = 0; shard < geometry_.shard_count; ++shard) {
+    const auto* header =
+        profiles_[geometry_.owner_of(shard)].at<const ShardLayout>(geometry_.shard_offset(shard));
+    // The watermark first: then it never seems to be further than it was.
+    const std::uint64_t watermark = watermarks[shard].load(std::memory_order_acquire);
+    if (header->sequence.load(std::memory_order_acquire) > watermark) ++count;
   }
   return count;
 }

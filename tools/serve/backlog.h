@@ -1,9 +1,11 @@
-// How far the writing side is behind: whether workers have read everything back and whether their
-// rings are empty. The supervisor asks before it goes on with a start or a stop. Maps read-only,
-// trusts no position. One thread.
+// How far the writing side is behind: whether workers have read everything back, whether their
+// rings are empty, whether Redis has it all. The supervisor asks before it goes on with a start or
+// a stop, and believes this and no exit status: that of an adopted process is not to be had. Maps
+// read-only, trusts no position. One thread.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "shm/mapped_file.h"
@@ -19,6 +21,8 @@ class Backlog {
   [[nodiscard]] std::uint32_t workers_recovering() const;
   /// Bytes in rings that no worker has consumed.
   [[nodiscard]] std::uint64_t unconsumed_bytes() const;
+  /// Shards that have applied more than the keeper knows Redis to have.
+  [[nodiscard]] std::uint32_t unflushed_shards() const;
 
  private:
   struct Ring {
@@ -26,6 +30,12 @@ class Backlog {
     std::uint32_t worker;
     std::uint32_t thread;
   };
+  explicit Backlog(const TableGeometry& geometry, MappedFile keeper)
+      : geometry_(geometry), keeper_(std::move(keeper)) {}
+
+  TableGeometry geometry_;
+  MappedFile keeper_;
+  std::vector<MappedFile> profiles_;
   std::vector<MappedFile> workers_;
   std::vector<MappedFile> consumed_;
   std::vector<Ring> rings_;

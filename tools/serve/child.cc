@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -17,8 +16,7 @@ namespace {
 [[noreturn]] void become(const ChildCommand& command, char* const* arguments, pid_t parent,
                          int failure_descriptor) {
   setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, command.death_signal);
-  if (getppid() != parent) _exit(127);  // the supervisor died in between
+  if (getppid() != parent) _exit(127);  // the supervisor died in between: its successor starts one
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -32,11 +30,16 @@ namespace {
   _exit(127);
 }
 
-std::string describe(const siginfo_t& info, bool& clean) {
-  clean = info.si_code == CLD_EXITED && info.si_status == 0;
+std::string describe(const siginfo_t& info) {
   if (info.si_code == CLD_EXITED) return "exited with " + std::to_string(info.si_status);
   return "was killed by signal " + std::to_string(info.si_status) + " (" +
          strsignal(info.si_status) + ")";
+}
+
+Descriptor open_pidfd(pid_t pid) {
+  Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (pidfd.open()) fcntl(pidfd.number(), F_SETFD, FD_CLOEXEC);
+  return pidfd;
 }
 
 }  // namespace
@@ -60,7 +63,7 @@ Result<Child> Child::start(const ChildCommand& command) {
   if (pid == 0) become(command, arguments.data(), parent, failure[1]);
   failure_write.reset();
 
-  Descriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  Descriptor pidfd = open_pidfd(pid);
   const int pidfd_error = errno;
   int reason = 0;
   if (read(failure_read.number(), &reason, sizeof reason) == sizeof reason) {
@@ -73,8 +76,18 @@ Result<Child> Child::start(const ChildCommand& command) {
     waitpid(pid, nullptr, 0);
     return Error{"watch " + command.program, pidfd_error, "A kernel of 5.4 or newer is needed"};
   }
-  fcntl(pidfd.number(), F_SETFD, FD_CLOEXEC);
-  return Child(pid, std::move(pidfd));
+  return Child(pid, std::move(pidfd), false);
+}
+
+std::optional<Child> Child::adopt(const std::function<pid_t()>& holder) {
+  constexpr int kAttempts = 100;  // holders may change while we look, but not for ever
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const pid_t pid = holder();
+    if (pid <= 0) return std::nullopt;
+    Descriptor pidfd = open_pidfd(pid);
+    if (pidfd.open() && holder() == pid) return Child(pid, std::move(pidfd), true);
+  }
+  return std::nullopt;
 }
 
 void Child::signal(int number) const {
@@ -82,11 +95,18 @@ void Child::signal(int number) const {
 }
 
 bool Child::ended(End& end) {
+  if (adopted_) {
+    pollfd entry{pidfd_.number(), POLLIN, 0};
+    if (poll(&entry, 1, 0) != 1) return false;
+    end = {Exit::kUnknown, "ended (it was adopted: how is not known)"};
+    return true;
+  }
   siginfo_t info{};
   if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) {
     return false;
   }
-  end.how = describe(info, end.clean);
+  const bool clean = info.si_code == CLD_EXITED && info.si_status == 0;
+  end = {clean ? Exit::kClean : Exit::kUnclean, describe(info)};
   return true;
 }
 

@@ -8,11 +8,20 @@
 #include <cstdio>
 
 #include "shm/base/clock.h"
+#include "shm/process_file.h"
 
 namespace deja {
 namespace {
 
 constexpr int kPassMs = 100;  // heartbeats are at most this far apart
+constexpr std::int64_t kAskAgainNs = 5'000'000;
+
+/// The heartbeat that `pid` shows; 0 while it has not opened its file.
+std::int64_t beat_of(const MappedFile& process, pid_t pid) {
+  const auto* header = process.at<const ProcessHeaderLayout>();
+  if (header->pid.load(std::memory_order_relaxed) != pid) return 0;
+  return header->heartbeat_us.load(std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -33,25 +42,73 @@ Crew::~Crew() {
   }
 }
 
-Status Crew::start(const std::string& name, ChildCommand command) {
-  auto place = std::make_unique<Place>();
-  place->name = name;
-  place->command = std::move(command);
-  auto child = Child::start(place->command);
+// --- filling ------------------------------------------------------------------------------------
+
+void Crew::settle(Place& place, Child child) {
+  place.child.emplace(std::move(child));
+  place.started_ns = steady_ns();
+  place.pulse.begin(place.started_ns);
+  place.hung = false;
+  if (place.process || place.post.process_file.empty()) return;
+  auto process = MappedFile::open(place.post.process_file, MappedFile::Mode::kReadOnly,
+                                  sizeof(ProcessHeaderLayout));
+  if (process.ok()) place.process.emplace(std::move(process.value()));
+}
+
+bool Crew::adopt_holder(Place& place) {
+  if (!place.post.holder) return false;
+  auto child = Child::adopt(place.post.holder);
+  if (!child) return false;
+  std::fprintf(stderr, "deja: adopted %s (process %d)\n", place.post.name.c_str(), child->pid());
+  settle(place, std::move(*child));
+  return true;
+}
+
+Status Crew::launch(Place& place) {
+  if (adopt_holder(place)) return Done{};
+  auto command = place.post.command(place.hung);
+  if (!command.ok()) return command.error();
+  auto child = Child::start(command.value());
   if (!child.ok()) return child.error();
-  place->child = std::move(child.value());
-  place->started_ns = steady_ns();
-  places_.push_back(std::move(place));
-  on_start_(name);
+  settle(place, std::move(child.value()));
+  on_start_(place.post.name);
   return Done{};
+}
+
+Status Crew::fill(Post post) {
+  auto place = std::make_unique<Place>();
+  place->post = std::move(post);
+  Status launched = launch(*place);
+  if (!launched.ok()) {
+    if (launched.error().error_number != EAGAIN) return launched;
+    place->restart_at_ns = steady_ns() + kAskAgainNs;
+  }
+  places_.push_back(std::move(place));
+  return Done{};
+}
+
+bool Crew::adopt(Post post) {
+  auto place = std::make_unique<Place>();
+  place->post = std::move(post);
+  if (!adopt_holder(*place)) return false;
+  places_.push_back(std::move(place));
+  return true;
 }
 
 std::optional<pid_t> Crew::pid(const std::string& name) const {
   for (const auto& place : places_) {
-    if (place->name == name && place->child) return place->child->pid();
+    if (place->post.name == name && place->child) return place->child->pid();
   }
   return std::nullopt;
 }
+
+bool Crew::adopted(const std::string& name) const {
+  return std::any_of(places_.begin(), places_.end(), [&](const std::unique_ptr<Place>& place) {
+    return place->post.name == name && place->child && place->child->adopted();
+  });
+}
+
+// --- keeping alive ------------------------------------------------------------------------------
 
 bool Crew::hopeless() const {
   return places_.empty() ||
@@ -73,25 +130,34 @@ void Crew::reap(Place& place) {
   const std::int64_t now_ns = steady_ns();
   const std::int64_t wait_ns = place.backoff.next_ns(now_ns - place.started_ns);
   place.restart_at_ns = now_ns + wait_ns;
-  place.last_death = place.name + " " + end.how;
+  const std::string how = place.hung ? "gave no sign of life and was killed" : end.how;
+  place.last_death = place.post.name + " " + how;
   std::fprintf(stderr, "deja: %s (process %d) %s; starting it again in %lld ms\n",
-               place.name.c_str(), pid, end.how.c_str(),
+               place.post.name.c_str(), pid, how.c_str(),
                static_cast<long long>(wait_ns / 1'000'000));
   on_death_(place.last_death);
 }
 
+void Crew::watch(Place& place) {
+  if (!place.child || !place.process || place.hung) return;
+  const std::int64_t beat = beat_of(*place.process, place.child->pid());
+  if (!place.pulse.missing(beat, steady_ns(), place.post.bounds)) return;
+  // Killed, and only then replaced: two owners of one place would be worse than a late one.
+  place.hung = true;
+  place.child->signal(SIGKILL);
+}
+
 void Crew::restart(Place& place) {
   if (place.child || steady_ns() < place.restart_at_ns) return;
-  auto child = Child::start(place.command);
-  place.started_ns = steady_ns();
-  if (!child.ok()) {
-    place.last_death = child.error().message();
-    place.restart_at_ns = place.started_ns + place.backoff.next_ns(0);
-    std::fprintf(stderr, "deja: %s\n", place.last_death.c_str());
+  Status launched = launch(place);
+  if (launched.ok()) return;
+  if (launched.error().error_number == EAGAIN) {
+    place.restart_at_ns = steady_ns() + kAskAgainNs;
     return;
   }
-  place.child = std::move(child.value());
-  on_start_(place.name);
+  place.last_death = launched.error().message();
+  place.restart_at_ns = steady_ns() + place.backoff.next_ns(0);
+  std::fprintf(stderr, "deja: %s\n", place.last_death.c_str());
 }
 
 void Crew::attend(int timeout_ms) {
@@ -109,7 +175,10 @@ void Crew::attend(int timeout_ms) {
   static_cast<void>(
       poll(entries.data(), entries.size(), static_cast<int>((wait_ns + 999'999) / 1'000'000)));
   take_signals();
-  for (const auto& place : places_) reap(*place);
+  for (const auto& place : places_) {
+    watch(*place);
+    reap(*place);
+  }
   for (const auto& place : places_) restart(*place);
 }
 
@@ -133,46 +202,50 @@ Status Crew::attend_until(const std::function<bool()>& done, const std::string& 
   return Done{};
 }
 
-bool Crew::stop(const std::string& prefix, int signal, int timeout_ms) {
+// --- stopping -----------------------------------------------------------------------------------
+
+Child::Exit Crew::end_of(Place& place, std::int64_t deadline_ns, int timeout_ms) {
+  // It was dead, and what it had to do at its end was not done.
+  if (!place.child) return Child::Exit::kUnclean;
+  Child::End end;
+  while (!place.child->ended(end)) {
+    if (steady_ns() > deadline_ns) {
+      std::fprintf(stderr, "deja: %s (process %d) did not stop within %d s; killed it\n",
+                   place.post.name.c_str(), place.child->pid(), timeout_ms / 1000);
+      place.child->signal(SIGKILL);
+      static_cast<void>(place.child->wait(10'000, end));
+      return Child::Exit::kUnclean;
+    }
+    on_pass_();
+    pollfd entry{place.child->descriptor(), POLLIN, 0};
+    static_cast<void>(poll(&entry, 1, 20));
+    for (const auto& other : places_) reap(*other);
+    take_signals();
+  }
+  if (end.exit == Child::Exit::kUnclean) {
+    std::fprintf(stderr, "deja: %s %s while it was stopping\n", place.post.name.c_str(),
+                 end.how.c_str());
+  }
+  return end.exit;
+}
+
+Child::Exit Crew::stop(const std::string& prefix, int signal, int timeout_ms) {
   std::vector<std::unique_ptr<Place>> stopping;
   for (auto& place : places_) {
-    if (place->name.starts_with(prefix)) stopping.push_back(std::move(place));
+    if (place->post.name.starts_with(prefix)) stopping.push_back(std::move(place));
   }
   std::erase(places_, nullptr);
-  bool clean = true;
   for (const auto& place : stopping) {
-    if (place->child) {
-      place->child->signal(signal);
-    } else {
-      clean = false;  // it was dead, and what it had to do at its end was not done
-    }
+    if (place->child) place->child->signal(signal);
   }
   const std::int64_t deadline_ns = steady_ns() + std::int64_t{timeout_ms} * 1'000'000;
+  Child::Exit worst = Child::Exit::kClean;
   for (const auto& place : stopping) {
-    Child::End end;
-    while (place->child && !place->child->ended(end)) {
-      if (steady_ns() > deadline_ns) {
-        std::fprintf(stderr, "deja: %s (process %d) did not stop within %d s; killed it\n",
-                     place->name.c_str(), place->child->pid(), timeout_ms / 1000);
-        place->child->signal(SIGKILL);
-        static_cast<void>(place->child->wait(10'000, end));
-        end.clean = false;
-        break;
-      }
-      on_pass_();
-      pollfd entry{place->child->descriptor(), POLLIN, 0};
-      static_cast<void>(poll(&entry, 1, 20));
-      for (const auto& other : places_) reap(*other);
-      take_signals();
-    }
-    if (place->child && !end.clean) {
-      clean = false;
-      std::fprintf(stderr, "deja: %s %s while it was stopping\n", place->name.c_str(),
-                   end.how.empty() ? "was killed" : end.how.c_str());
-    }
+    const Child::Exit exit = end_of(*place, deadline_ns, timeout_ms);
     place->child.reset();
+    if (exit == Child::Exit::kUnclean || worst == Child::Exit::kClean) worst = exit;
   }
-  return clean;
+  return worst;
 }
 
 }  // namespace deja

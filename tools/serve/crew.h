@@ -1,7 +1,8 @@
-// The children of an appliance and how they are kept alive: a dead one is started again with
-// exponential backoff and said so on stderr; all are asked to stop in order, and killed when they
-// do not. Signals that ask the supervisor to stop (TERM, INT, HUP) arrive here too, as a flag. One
-// thread: the one that lives as long as the supervisor (see tools/serve/child.h).
+// The processes of an appliance and how they are kept alive: a dead one is started again
+// (backoff.h) and said so on stderr; one that hangs is killed first, never stolen from; all are
+// asked to stop in order, and killed when they do not. Who is there already, because a supervisor
+// before this one was killed, is adopted. Signals that ask the supervisor to stop (TERM, INT, HUP)
+// arrive here too, as a flag. One thread.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,25 @@
 #include <string>
 #include <vector>
 
+#include "shm/mapped_file.h"
 #include "tools/serve/backoff.h"
 #include "tools/serve/child.h"
+#include "tools/serve/pulse.h"
 
 namespace deja {
+
+/// A place in the crew and how it is filled.
+struct Post {
+  std::string name;
+  /// What to run, asked before each start. EAGAIN: it can't be said yet, and is asked again until
+  /// then. `predecessor_hung`: who had the place was killed for hanging.
+  std::function<Result<ChildCommand>(bool predecessor_hung)> command;
+  /// Who has the place already, 0: nobody. Asked before each start; empty: nobody ever.
+  std::function<pid_t()> holder;
+  /// Its process file (shm/process_file.h), whose heartbeat is watched; empty: not watched.
+  std::string process_file;
+  PulseBounds bounds;
+};
 
 class Crew {
  public:
@@ -36,10 +52,14 @@ class Crew {
   }
   void on_start(std::function<void(const std::string& name)> call) { on_start_ = std::move(call); }
 
-  /// Starts a child and keeps it alive from now on.
-  Status start(const std::string& name, ChildCommand command);
+  /// Adopts who has the post, else starts one (where it can't be said yet what to run: as soon as
+  /// it can), and keeps it filled from now on.
+  Status fill(Post post);
+  /// Adopts who has the post; starts nobody. False: nobody had it.
+  bool adopt(Post post);
 
-  /// Waits up to `timeout_ms` for something to happen, reaps, starts again what is due.
+  /// Waits up to `timeout_ms` for something to happen, reaps, kills who hangs, starts again what is
+  /// due.
   void attend(int timeout_ms);
 
   /// attend() until `done`. An error when a child dies again and again (its last death), when the
@@ -51,24 +71,34 @@ class Crew {
   [[nodiscard]] bool hopeless() const;
   [[nodiscard]] bool stop_requested() const { return stop_requested_; }
   [[nodiscard]] std::optional<pid_t> pid(const std::string& name) const;
+  /// The post is filled by a process of an earlier supervisor's.
+  [[nodiscard]] bool adopted(const std::string& name) const;
 
   /// Sends `signal` to all whose name begins with `prefix`, and waits up to `timeout_ms` for their
-  /// end; kills who is still there. True: all exited with 0. They are not started again.
-  bool stop(const std::string& prefix, int signal, int timeout_ms);
+  /// end; kills who is still there. They are not started again. The worst of their exits: unclean
+  /// before unknown before clean.
+  Child::Exit stop(const std::string& prefix, int signal, int timeout_ms);
 
  private:
   struct Place {
-    std::string name;
-    ChildCommand command;
+    Post post;
     std::optional<Child> child;
     Backoff backoff;
+    std::optional<MappedFile> process;
+    Pulse pulse;
+    bool hung = false;  ///< its last holder, or the one at hand, was killed for hanging
     std::int64_t started_ns = 0;
     std::int64_t restart_at_ns = 0;
     std::string last_death;
   };
+  void settle(Place& place, Child child);
+  bool adopt_holder(Place& place);
+  Status launch(Place& place);
   void reap(Place& place);
+  void watch(Place& place);
   void restart(Place& place);
   void take_signals();
+  Child::Exit end_of(Place& place, std::int64_t deadline_ns, int timeout_ms);
 
   std::vector<std::unique_ptr<Place>> places_;
   Descriptor signals_;

@@ -2,13 +2,15 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
-#include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <string_view>
+#include <utility>
+#include <vector>
 
-#include "shm/base/clock.h"
-#include "shm/process_file.h"
+#include "shm/place_lock.h"
+#include "tools/serve/posts.h"
 
 namespace deja {
 namespace {
@@ -28,49 +30,61 @@ bool is_of_this_boot(const SuperblockLayout& superblock) {
   return now == then;
 }
 
-/// Whether the process that last wrote this file is still a program of ours.
-bool still_runs(const std::string& path) {
-  const auto view = ProcessView::read(path);
-  if (!view.ok() || view->pid <= 0) return false;
-  std::ifstream file("/proc/" + std::to_string(view->pid) + "/comm");
-  std::string name;
-  file >> name;
-  return name.starts_with("deja-");
+/// Processes with a place: the names of the lock files without their ending.
+std::vector<std::string> places_of(const std::string& segment_directory) {
+  std::vector<std::string> names;
+  const std::string ending = place_file("");
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator(segment_directory, failure)) {
+    const std::string name = entry.path().filename();
+    if (name.ends_with(ending)) names.push_back(name.substr(0, name.size() - ending.size()));
+  }
+  return names;
 }
 
 }  // namespace
 
-void wait_for_old_writers(const Segment& segment) {
-  std::vector<std::string> names = {"process-ingest", "process-console", "process-keeper"};
-  for (std::uint32_t worker = 0; worker < segment.superblock().worker_count; ++worker) {
-    names.push_back("process-worker-" + std::to_string(worker));
+void stop_orphans(Crew& crew, const std::string& segment_directory) {
+  constexpr int kStopMs = 60'000;
+  const std::vector<std::string> places = places_of(segment_directory);
+  for (const char* prefix : {kIngestName, kWorkerPrefix, kKeeperName, kConsoleName}) {
+    for (const std::string& place : places) {
+      if (!place.starts_with(prefix)) continue;
+      Post post;
+      post.name = place;
+      post.holder = [&] { return place_holder(segment_directory, place); };
+      crew.adopt(std::move(post));
+    }
+    crew.stop(prefix, SIGTERM, kStopMs);
   }
-  const std::int64_t deadline_ns = steady_ns() + 60'000'000'000;
-  for (const std::string& name : names) {
-    while (still_runs(segment.path(name)) && steady_ns() < deadline_ns) usleep(10'000);
-  }
+}
+
+pid_t foreign_keeper(const std::string& durability_directory,
+                     const std::string& segment_directory) {
+  const pid_t pid = place_holder(durability_directory, kKeeperName);
+  return pid == place_holder(segment_directory, kKeeperName) ? 0 : pid;
 }
 
 std::unique_ptr<Segment> find_leftover(const std::string& segment_directory) {
   if (access((segment_directory + "/superblock").c_str(), F_OK) != 0) return nullptr;
   auto opened = Segment::open(segment_directory);
   if (!opened.ok()) {
-    std::fprintf(stderr, "deja: can't drain what the last deja serve left: %s\n",
+    std::fprintf(stderr, "deja: can't go on with what the last deja serve left: %s\n",
                  opened.error().message().c_str());
     return nullptr;
   }
   auto segment = std::make_unique<Segment>(std::move(opened.value()));
   switch (segment->superblock().state.load(std::memory_order_acquire)) {
+    case SegmentState::kStarting:
     case SegmentState::kServing:
     case SegmentState::kDraining:
       break;
-    case SegmentState::kStarting:  // no event was accepted yet
     case SegmentState::kStopped:
     case SegmentState::kSuperseded:
       return nullptr;
   }
   if (!is_of_this_boot(segment->superblock())) {
-    std::fprintf(stderr, "deja: %s is of another boot and can't be drained; going on from Redis\n",
+    std::fprintf(stderr, "deja: %s is of another boot and can't be used; going on from Redis\n",
                  segment_directory.c_str());
     return nullptr;
   }

@@ -23,6 +23,18 @@ bool somebody_listens(const sockaddr_un& name) {
 
 }  // namespace
 
+void ListeningSocket::remove_dead(const ListenAddress& address) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  struct stat status {};
+  if (address.kind != AddressKind::kUnix || address.host.size() >= sizeof name.sun_path ||
+      lstat(address.host.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) {
+    return;
+  }
+  std::memcpy(name.sun_path, address.host.data(), address.host.size());
+  if (!somebody_listens(name)) unlink(address.host.c_str());
+}
+
 ListeningSocket::~ListeningSocket() {
   if (descriptor_.open() && !unix_path_.empty()) unlink(unix_path_.c_str());
 }

@@ -1,4 +1,4 @@
-// The sockets that the supervisor listens on for its children. They outlive a child that dies: a
+// A socket that the supervisor listens on for its children. It outlives a child that dies: a
 // connection made meanwhile waits in the backlog. Start-up code; one thread.
 #pragma once
 
@@ -15,6 +15,9 @@ class ListeningSocket {
   /// Binds and listens. Port 0 takes any that is free. A unix socket's file that nobody listens on
   /// any more is removed first; one in use is an error.
   [[nodiscard]] static Result<ListeningSocket> open(const ListenAddress& address);
+
+  /// Removes the file of a unix socket that nobody listens on; anything else stays.
+  static void remove_dead(const ListenAddress& address);
 
   ListeningSocket(ListeningSocket&&) noexcept = default;
   ListeningSocket& operator=(ListeningSocket&&) noexcept = default;

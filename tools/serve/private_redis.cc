@@ -1,6 +1,6 @@
 #include "tools/serve/private_redis.h"
 
-#include <signal.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -8,8 +8,6 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
-
-#include "shm/base/clock.h"
 
 namespace deja {
 namespace {
@@ -23,8 +21,21 @@ PrivateRedis::PrivateRedis(std::string durability_directory, const std::string& 
   if (socket_path_.size() > kSocketPathBytesMax) socket_path_ = fallback_directory + "/redis.sock";
 }
 
-ChildCommand PrivateRedis::command() const {
+Result<ChildCommand> PrivateRedis::command() {
+  if (!lock_.open()) {
+    const std::string path = directory_ + "/redis.lock";
+    Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file.open()) return system_error("open the lock " + path);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    if (fcntl(file.number(), F_OFD_SETLK, &lock) != 0) {
+      return system_error("lock " + path, "The redis-server that has it must end first");
+    }
+    lock_ = std::move(file);
+  }
   ChildCommand command;
+  command.inherited = {lock_.number()};
   command.program = "redis-server";
   command.arguments = {"--port",
                        "0",
@@ -48,22 +59,27 @@ ChildCommand PrivateRedis::command() const {
                        directory_ + "/redis.pid",
                        "--logfile",
                        directory_ + "/redis.log"};
-  command.death_signal = SIGTERM;  // it syncs its file and ends
   return command;
 }
 
-std::string PrivateRedis::ask(const char* command) const {
+Descriptor PrivateRedis::connect_to() const {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   if (socket_path_.size() > kSocketPathBytesMax) return {};
   std::memcpy(name.sun_path, socket_path_.data(), socket_path_.size());
-  const Descriptor descriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Descriptor descriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval patience{1, 0};
   setsockopt(descriptor.number(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(descriptor.number(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (connect(descriptor.number(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
-    return {};
+    descriptor.reset();
   }
+  return descriptor;
+}
+
+std::string PrivateRedis::ask(const char* command) const {
+  const Descriptor descriptor = connect_to();
+  if (!descriptor.open()) return {};
   const std::string line = std::string(command) + "\r\n";
   if (send(descriptor.number(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return {};
   char answer[256];
@@ -71,20 +87,19 @@ std::string PrivateRedis::ask(const char* command) const {
   return bytes > 0 ? std::string(answer, static_cast<std::size_t>(bytes)) : std::string("-silent");
 }
 
-bool PrivateRedis::answers() const {
-  return ask("PING").starts_with("+PONG");
+pid_t PrivateRedis::serving_pid() const {
+  const Descriptor descriptor = connect_to();
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  if (!descriptor.open() ||
+      getsockopt(descriptor.number(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) {
+    return 0;
+  }
+  return peer.uid == geteuid() ? peer.pid : 0;
 }
 
-Status PrivateRedis::wait_until_gone() const {
-  const std::int64_t deadline_ns = steady_ns() + 30'000'000'000;
-  while (!ask("PING").empty()) {
-    if (steady_ns() > deadline_ns) {
-      return Error{"a redis-server from before still answers on " + socket_path_, 0,
-                   "Stop it: redis-cli -s " + socket_path_ + " shutdown"};
-    }
-    usleep(20'000);
-  }
-  return Done{};
+bool PrivateRedis::answers() const {
+  return ask("PING").starts_with("+PONG");
 }
 
 std::string PrivateRedis::last_words() const {
@@ -103,6 +118,7 @@ std::string PrivateRedis::last_words() const {
 void PrivateRedis::remove_files() const {
   unlink(socket_path_.c_str());
   unlink((directory_ + "/redis.pid").c_str());
+  unlink((directory_ + "/redis.lock").c_str());
 }
 
 }  // namespace deja

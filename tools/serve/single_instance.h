@@ -1,12 +1,11 @@
-// That only one supervisor serves a name, and only one uses a durability directory: an fcntl lock
-// on a file, which the kernel drops when its process dies. The file is opened once in this process:
-// closing a second descriptor of it would drop the lock. Start-up code; one thread.
+// That only one supervisor serves a name, and only one uses a durability directory. Start-up code;
+// one thread.
 #pragma once
 
 #include <string>
+#include <utility>
 
-#include "shm/base/result.h"
-#include "tools/serve/descriptor.h"
+#include "shm/place_lock.h"
 
 namespace deja {
 
@@ -17,8 +16,8 @@ class SingleInstance {
                                                    const std::string& what);
 
  private:
-  explicit SingleInstance(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
-  Descriptor descriptor_;
+  explicit SingleInstance(PlaceLock lock) : lock_(std::move(lock)) {}
+  PlaceLock lock_;
 };
 
 }  // namespace deja

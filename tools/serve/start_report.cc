@@ -17,6 +17,7 @@ Status StartReport::write(const std::string& path) const {
   line("http", http);
   for (const std::string& stream : streams) line("stream", stream);
   line("console", console);
+  line("ingest_user", ingest_user);
   line("features", features);
   for (const std::string& note : notes) line("note", note);
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
@@ -42,6 +43,8 @@ Result<StartReport> StartReport::read(const std::string& path) {
       report.streams.push_back(std::move(value));
     } else if (key == "console") {
       report.console = std::move(value);
+    } else if (key == "ingest_user") {
+      report.ingest_user = std::move(value);
     } else if (key == "features") {
       report.features = std::move(value);
     } else if (key == "note") {

@@ -14,7 +14,8 @@ struct StartReport {
   std::string http;  ///< empty: not listened on
   std::vector<std::string> streams;
   std::string console;
-  std::string features;  ///< "keeps …; starts empty: …"
+  std::string ingest_user;  ///< "UID:GID" that ingest has become; empty: the service's own
+  std::string features;     ///< "keeps …; starts empty: …"
   std::vector<std::string> notes;
 
   Status write(const std::string& path) const;

@@ -136,6 +136,31 @@ TEST_F(SegmentTest, IsRemovedWithoutARest) {
   EXPECT_FALSE(std::filesystem::exists(segment_path()));
 }
 
+TEST_F(SegmentTest, StraysOfOtherIncarnationsAreRemovedAndNothingElse) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  const std::size_t files_before = file_count();
+  const auto put = [&](const std::string& name) {
+    std::ofstream(segment_path() + "/" + name) << 1;
+  };
+  for (const char* stray : {"profiles-0.17", "superblock.18", "log-0.18"}) put(stray);
+  put("supervisor.lock");
+  remove_strays(segment_path());
+  EXPECT_EQ(file_count(), files_before + 1);
+  EXPECT_TRUE(Segment::open(segment_path()).ok());
+  remove_directory(segment_path());  // it has a superblock, and stays
+  EXPECT_EQ(file_count(), files_before + 1);
+}
+
+TEST_F(SegmentTest, WithoutASuperblockWhatIsLeftGoes) {
+  ASSERT_TRUE(create_segment(plan()).ok());
+  std::filesystem::remove(segment_path() + "/superblock");  // a removal that was killed
+  std::ofstream(segment_path() + "/supervisor.lock") << 1;
+  remove_strays(segment_path());
+  EXPECT_TRUE(std::filesystem::exists(segment_path() + "/supervisor.lock")) << "somebody has it";
+  remove_directory(segment_path());
+  EXPECT_FALSE(std::filesystem::exists(segment_path()));
+}
+
 TEST_F(SegmentTest, DamageIsASentenceAndNotACrash) {
   ASSERT_TRUE(create_segment(plan()).ok());
   const std::string superblock = segment_path() + "/superblock";

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,28 +23,36 @@ std::string scratch(const std::string& name) {
   return testing::TempDir() + "serve_test_" + std::to_string(getpid()) + "_" + name;
 }
 
-TEST(Backoff, DoublesUpToItsLongestAndBeginsAnewAfterALongLife) {
+TEST(Backoff, FirstWaitsNotAtAllThenDoublesUpToItsLongest) {
   Backoff backoff;
+  EXPECT_EQ(backoff.next_ns(0), 0);
   EXPECT_EQ(backoff.next_ns(0), Backoff::kFirstNs);
   EXPECT_EQ(backoff.next_ns(0), 2 * Backoff::kFirstNs);
   for (int death = 0; death < 20; ++death) static_cast<void>(backoff.next_ns(0));
   EXPECT_EQ(backoff.next_ns(0), Backoff::kLongestNs);
   EXPECT_GT(backoff.failures(), 20);
-  EXPECT_EQ(backoff.next_ns(Backoff::kLivedWellNs), Backoff::kFirstNs);
+}
+
+TEST(Backoff, WaitsAnewAfterASecondOfLifeAndForgetsDeathsAfterALongOne) {
+  Backoff backoff;
+  for (int death = 0; death < 5; ++death) static_cast<void>(backoff.next_ns(0));
+  EXPECT_EQ(backoff.next_ns(Backoff::kLivedNs), 0);
+  EXPECT_EQ(backoff.failures(), 6);
+  EXPECT_EQ(backoff.next_ns(Backoff::kLivedWellNs), 0);
   EXPECT_EQ(backoff.failures(), 1);
 }
 
 TEST(Child, TellsHowItEnded) {
   Child::End end;
-  auto good = Child::start({"true", {}, {}, SIGKILL});
+  auto good = Child::start({"true", {}, {}});
   ASSERT_TRUE(good.ok());
   ASSERT_TRUE(good->wait(10'000, end));
-  EXPECT_TRUE(end.clean);
-  auto bad = Child::start({"sh", {"-c", "exit 7"}, {}, SIGKILL});
+  EXPECT_EQ(end.exit, Child::Exit::kClean);
+  auto bad = Child::start({"sh", {"-c", "exit 7"}, {}});
   ASSERT_TRUE(bad->wait(10'000, end));
-  EXPECT_FALSE(end.clean);
+  EXPECT_EQ(end.exit, Child::Exit::kUnclean);
   EXPECT_EQ(end.how, "exited with 7");
-  auto killed = Child::start({"sleep", {"60"}, {}, SIGKILL});
+  auto killed = Child::start({"sleep", {"60"}, {}});
   EXPECT_FALSE(killed->wait(0, end));
   killed->signal(SIGKILL);
   ASSERT_TRUE(killed->wait(10'000, end));
@@ -50,9 +60,57 @@ TEST(Child, TellsHowItEnded) {
 }
 
 TEST(Child, OfAProgramThatIsNotThereIsAnError) {
-  const auto child = Child::start({"/nowhere/deja-ingest", {}, {}, SIGKILL});
+  const auto child = Child::start({"/nowhere/deja-ingest", {}, {}});
   ASSERT_FALSE(child.ok());
   EXPECT_EQ(child.error().error_number, ENOENT);
+}
+
+/// A process of somebody else's: its parent is not this one. Waits until it runs.
+pid_t start_stranger() {
+  int report[2];
+  if (pipe(report) != 0) return -1;
+  const pid_t parent = fork();
+  if (parent == 0) {
+    const pid_t stranger = fork();
+    if (stranger == 0) {
+      for (;;) pause();
+    }
+    static_cast<void>(!write(report[1], &stranger, sizeof stranger));
+    _exit(0);
+  }
+  pid_t stranger = -1;
+  static_cast<void>(!read(report[0], &stranger, sizeof stranger));
+  waitpid(parent, nullptr, 0);
+  close(report[0]);
+  close(report[1]);
+  return stranger;
+}
+
+TEST(Child, AdoptedIsWatchedAndStoppedLikeOneOfOurOwn) {
+  const pid_t stranger = start_stranger();
+  ASSERT_GT(stranger, 0);
+  auto child = Child::adopt([&] { return stranger; });
+  ASSERT_TRUE(child.has_value());
+  EXPECT_TRUE(child->adopted());
+  EXPECT_EQ(child->pid(), stranger);
+  Child::End end;
+  EXPECT_FALSE(child->wait(0, end));
+  child->signal(SIGKILL);
+  ASSERT_TRUE(child->wait(10'000, end));
+  EXPECT_EQ(end.exit, Child::Exit::kUnknown);
+}
+
+TEST(Child, IsNotAdoptedWhenNobodyHasThePlaceOrTheHolderWasAnother) {
+  EXPECT_FALSE(Child::adopt([] { return 0; }).has_value());
+  EXPECT_FALSE(Child::adopt([] { return -1; }).has_value());
+  // Between the two looks the place changed hands: the pidfd may mean anybody.
+  const pid_t first = start_stranger();
+  const pid_t second = start_stranger();
+  int looks = 0;
+  auto child = Child::adopt([&] { return ++looks == 1 ? first : second; });
+  ASSERT_TRUE(child.has_value());
+  EXPECT_EQ(child->pid(), second);
+  for (const pid_t pid : {first, second}) kill(pid, SIGKILL);
 }
 
 TEST(SingleInstance, RefusesASecondProcessAndNamesTheFirst) {
@@ -112,6 +170,32 @@ TEST(IngestUser, IsLookedUpAndNeedsRootUnlessItIsOurs) {
   } else {
     EXPECT_NE(root.error().message().find("as root"), std::string::npos);
   }
+}
+
+TEST(ListeningSocket, RemovesAFileThatNobodyListensOnAndNoOther) {
+  const std::string path = scratch("dead");
+  const auto exists = [&] {
+    struct stat status {};
+    return lstat(path.c_str(), &status) == 0;
+  };
+  {
+    auto living = ListeningSocket::open(address("unix:" + path));
+    ASSERT_TRUE(living.ok());
+    ListeningSocket::remove_dead(address("unix:" + path));
+    EXPECT_TRUE(exists());
+  }
+  const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  path.copy(name.sun_path, sizeof name.sun_path - 1);
+  ASSERT_EQ(bind(dead, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  close(dead);
+  ListeningSocket::remove_dead(address("unix:" + path));
+  EXPECT_FALSE(exists());
+  std::fclose(std::fopen(path.c_str(), "w"));
+  ListeningSocket::remove_dead(address("unix:" + path));
+  EXPECT_TRUE(exists());
+  unlink(path.c_str());
 }
 
 TEST(StartReport, IsReadBackAsItWasWritten) {
