@@ -2,23 +2,17 @@
 // against Redis's own way to the same: XADD by the client, XREAD by a consumer, HSET, and the HGET
 // that finds it. Both in one run, in turns, one event at a time, wait = "adaptive". A real `deja
 // serve` from the folder of this program, on a scratch directory.
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bench/support/redis_peer.h"
 #include "bench/support/samples.h"
+#include "bench/support/server.h"
 #include "ingest/producer.h"
 #include "shm/base/clock.h"
 #include "shm/deja.h"
@@ -32,64 +26,6 @@ constexpr int kWarmUp = 200;
 constexpr std::int64_t kPauseUs = 500;  // both sides idle between two events, as visitors are
 constexpr std::int64_t kGiveUpNs = 2'000'000'000;
 constexpr const char* kUser = "bench-user";
-
-/// `deja serve` with its console off and a private Redis, until the end of the benchmark.
-class Server {
- public:
-  Server() {
-    char path[] = "/dev/shm/deja-bench-XXXXXX";
-    if (mkdtemp(path) == nullptr) give_up("no scratch directory on /dev/shm");
-    directory_ = path;
-    std::ofstream(directory_ + "/bench.toml")
-        << "[appliance]\nname = \"bench\"\ndirectory = \"" << directory_
-        << "\"\nprofiles = 10_000\nshards = 16\n"
-           "[cpu]\nwait = \"adaptive\"\n[listen]\nhttp = \"\"\nconsole = \"\"\nstream = [\"unix:"
-        << socket() << "\"]\n[durability]\ndirectory = \"" << directory_
-        << "/durable\"\n"
-           "[events]\nview = { track = \"Product Viewed\", item = \"properties.product_id\" }\n"
-           "[features]\nviews = { type = \"count\", event = \"view\" }\n"
-           "views_1h = { type = \"count\", event = \"view\", window = \"1h\" }\n"
-           "recent = { type = \"recent\", event = \"view\", of = \"item\", keep = 8 }\n";
-    int ready[2];
-    if (pipe(ready) != 0) give_up("no pipe");
-    pid_ = fork();
-    if (pid_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGTERM);
-      close(ready[0]);
-      const std::string deja =
-          std::filesystem::read_symlink("/proc/self/exe").parent_path() / "deja";
-      const std::string log = directory_ + "/log";
-      if (freopen(log.c_str(), "w", stderr) == nullptr) _exit(126);
-      if (freopen("/dev/null", "w", stdout) == nullptr) _exit(126);
-      execl(deja.c_str(), "deja", "serve", "-c", (directory_ + "/bench.toml").c_str(), "--ready-fd",
-            std::to_string(ready[1]).c_str(), nullptr);
-      _exit(127);
-    }
-    close(ready[1]);
-    char byte = 0;
-    const bool is_ready = read(ready[0], &byte, 1) == 1;
-    close(ready[0]);
-    if (!is_ready) {
-      std::ifstream log(directory_ + "/log");
-      std::fprintf(stderr, "%s\n", std::string(std::istreambuf_iterator<char>(log), {}).c_str());
-      give_up("deja serve did not get ready");
-    }
-  }
-  ~Server() {
-    kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-    std::filesystem::remove_all(directory_);
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-
-  [[nodiscard]] std::string socket() const { return directory_ + "/stream.sock"; }
-  [[nodiscard]] const std::string& directory() const { return directory_; }
-
- private:
-  std::string directory_;
-  pid_t pid_ = -1;
-};
 
 /// Ours: one event through the producer, seen by polling libdeja.
 class OurWay {
@@ -197,7 +133,13 @@ void print(const char* name, Samples& samples) {
 }
 
 int run() {
-  const Server server;
+  const Server server(
+      "profiles = 10_000\nshards = 16\n"
+      "[cpu]\nwait = \"adaptive\"\n"
+      "[events]\nview = { track = \"Product Viewed\", item = \"properties.product_id\" }\n"
+      "[features]\nviews = { type = \"count\", event = \"view\" }\n"
+      "views_1h = { type = \"count\", event = \"view\", window = \"1h\" }\n"
+      "recent = { type = \"recent\", event = \"view\", of = \"item\", keep = 8 }\n");
   const RedisPeer redis;
   OurWay ours(server);
   RedisWay theirs(redis);

@@ -186,6 +186,8 @@ class ShardWriter {
               std::uint32_t reuse_blocks);
   Status check_header(std::uint32_t shard) const;
   Status sweep();
+  Status sweep_index(std::vector<std::uint64_t>& claims);
+  Status sweep_blocks(const std::vector<std::uint64_t>& claims);
   void format(std::uint32_t shard);
 
   [[nodiscard]] Place find(const Key& key) const;

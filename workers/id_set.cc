@@ -1,5 +1,6 @@
 #include "workers/id_set.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "shm/base/crash_point.h"
@@ -7,7 +8,7 @@
 namespace deja {
 namespace {
 
-constexpr std::uint64_t kIdSetMagic = 0x3154'4553'444a'4544;  // "DEJDSET1"
+constexpr std::uint64_t kIdSetMagic = 0x3254'4553'444a'4544;  // "DEJDSET2"
 
 }  // namespace
 
@@ -18,20 +19,45 @@ IdSet::IdSet(void* memory, std::uint32_t window)
       window_(window),
       slot_mask_(id_table_slots(window) - 1) {
   if (layout_->magic != kIdSetMagic || layout_->window != window) {
+    set_changing(true);
     layout_->inserted.store(0, std::memory_order_relaxed);
     layout_->window = window;
     std::atomic_signal_fence(std::memory_order_release);  // a kill respects program order
     layout_->magic = kIdSetMagic;
   }
-  rebuild();
+  if (layout_->changing.load(std::memory_order_relaxed) != 0 || !table_is_sane()) rebuild();
+}
+
+void IdSet::set_changing(bool changing) {
+  // A kill respects program order, so the compiler alone has to be held to it.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  layout_->changing.store(changing ? 1 : 0, std::memory_order_relaxed);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+bool IdSet::table_is_sane() const {
+  // One pass without a branch, in words that vectors take: it runs over all tables at each attach.
+  const std::uint32_t* table = table_;
+  const auto slots = static_cast<std::uint32_t>(slot_mask_ + 1);
+  const std::uint32_t highest = window_ + 1;
+  std::uint32_t used_count = 0;
+  std::uint32_t faults = 0;  // its top bit: a place above the highest
+  for (std::uint32_t slot = 0; slot < slots; ++slot) {
+    const std::uint32_t place = table[slot];
+    used_count += place != 0 ? 1U : 0U;
+    faults |= (highest - place) | place;
+  }
+  return used_count == inserted_count() - forgotten_count() && (faults >> 31U) == 0;
 }
 
 void IdSet::rebuild() {
+  set_changing(true);
   std::memset(table_, 0, (slot_mask_ + 1) * sizeof *table_);
   const std::uint64_t inserted = inserted_count();
   for (std::uint64_t number = forgotten_count(); number < inserted; ++number) {
     add_to_table(place_of(number));
   }
+  set_changing(false);
 }
 
 bool IdSet::contains(std::uint64_t id) const {
@@ -44,12 +70,14 @@ bool IdSet::contains(std::uint64_t id) const {
 bool IdSet::insert(std::uint64_t id) {
   if (window_ == 0 || contains(id)) return false;
   const std::uint64_t inserted = inserted_count();
+  set_changing(true);
   if (inserted >= window_) remove_from_table(place_of(inserted - window_));
   const std::uint32_t place = place_of(inserted);
   ids_[place] = id;
   CRASH_POINT("worker.in_id_set");
   layout_->inserted.store(inserted + 1, std::memory_order_release);
   add_to_table(place);
+  set_changing(false);
   return true;
 }
 

@@ -4,7 +4,7 @@
 //
 //   0       8        12         16         64                     + (window + 1) × 8
 //   ┌───────┬────────┬──────────┬──────────┬──────────────────────┬───────────────────┐
-//   │ magic │ window │ reserved │ inserted │ ids: u64 × (window+1)│ table: u32 × slots│
+//   │ magic │ window │ changing │ inserted │ ids: u64 × (window+1)│ table: u32 × slots│
 //   └───────┴────────┴──────────┴──────────┴──────────────────────┴───────────────────┘
 //
 // Invariants
@@ -12,10 +12,13 @@
 //     inserted − window to inserted − 1. The place of the next one belongs to none of them, so an
 //     insertion is one store of `inserted`, after the id's own.
 //  2. The table (open addressing, at most half full; 0 empty, else place in ids + 1) says nothing
-//     that the ids do not, and is rebuilt from them at attach.
+//     that the ids do not. Unless `changing` is 1 it says all that they do; else it is rebuilt from
+//     them at attach.
 //
 // Crash windows: killed before the store of `inserted`, the id is not in the set and the worker's
-// redo inserts it; killed after it, the redo finds it there. A table left half-changed is rebuilt.
+// redo inserts it; killed after it, the redo finds it there. Between the first and the last store
+// of an insertion `changing` is 1: that table is rebuilt, those of the worker's other shards are
+// not, which would take longer than all else that a restart does.
 #pragma once
 
 #include <atomic>
@@ -30,11 +33,12 @@ namespace deja {
 struct IdSetLayout {
   std::uint64_t magic;
   std::uint32_t window;
-  std::uint32_t reserved;
+  std::atomic<std::uint32_t> changing;
   alignas(8) std::atomic<std::uint64_t> inserted;
   std::uint8_t padding[40];
 };
 static_assert(sizeof(IdSetLayout) == kCacheLineBytes);
+static_assert(offsetof(IdSetLayout, changing) == 12);
 static_assert(offsetof(IdSetLayout, inserted) == 16);
 
 [[nodiscard]] constexpr std::uint64_t id_table_slots(std::uint32_t dedup_window) {
@@ -86,7 +90,10 @@ class IdSet {
   [[nodiscard]] std::uint32_t place_of(std::uint64_t number) const {
     return static_cast<std::uint32_t>(number % (std::uint64_t{window_} + 1));
   }
+  /// Every place is one, and there are as many as ids.
+  [[nodiscard]] bool table_is_sane() const;
   void rebuild();
+  void set_changing(bool changing);
   void add_to_table(std::uint32_t place);
   void remove_from_table(std::uint32_t place);
 

@@ -44,7 +44,8 @@ class RedisPeer {
       const int null = open("/dev/null", O_RDWR);
       dup2(null, STDOUT_FILENO);
       execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_.c_str(),
-             "--dir", directory_.c_str(), "--save", "", "--appendonly", "no", nullptr);
+             "--dir", directory_.c_str(), "--save", "", "--appendonly", "no", "--maxmemory-policy",
+             "noeviction", nullptr);
       _exit(127);
     }
     for (int attempt = 0; attempt < 200 && !std::filesystem::exists(socket_); ++attempt) {
@@ -60,6 +61,7 @@ class RedisPeer {
   RedisPeer(const RedisPeer&) = delete;
   RedisPeer& operator=(const RedisPeer&) = delete;
 
+  [[nodiscard]] const std::string& socket() const { return socket_; }
   [[nodiscard]] Connection connect() const {
     Connection connection(redisConnectUnix(socket_.c_str()));
     if (!connection || connection->err != 0) give_up("can't connect to redis-server");

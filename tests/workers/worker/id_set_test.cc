@@ -82,6 +82,27 @@ TEST(IdSet, AnInsertionThatWasCutOffIsDoneAgainAsIfNothingHadBeen) {
   EXPECT_TRUE(set.contains(6)) << "it is as young as it ought to be";
 }
 
+TEST(IdSet, ATableLeftHalfChangedIsRebuiltThoughItLooksWhole) {
+  constexpr std::uint32_t kWindow = 100;
+  IdMemory memory(kWindow);
+  {
+    IdSet set = memory.attach();
+    for (std::uint64_t id = 1; id <= kWindow; ++id) set.insert(id * 0x9e3779b97f4a7c15U);
+  }
+  auto* layout = static_cast<IdSetLayout*>(memory.data());
+  EXPECT_EQ(layout->changing.load(), 0U);
+  auto* table =
+      reinterpret_cast<std::uint32_t*>(reinterpret_cast<std::uint64_t*>(layout + 1) + kWindow + 1);
+  // As many places as before, and none where it belongs.
+  std::reverse(table, table + id_table_slots(kWindow));
+  layout->changing.store(1);
+  const IdSet set = memory.attach();
+  for (std::uint64_t id = 1; id <= kWindow; ++id) {
+    EXPECT_TRUE(set.contains(id * 0x9e3779b97f4a7c15U)) << id;
+  }
+  EXPECT_EQ(layout->changing.load(), 0U);
+}
+
 TEST(IdSet, BehavesLikeADequeOfIds) {
   std::mt19937_64 random(test_seed());
   for (const std::uint32_t window : {1U, 2U, 7U, 64U, 1000U}) {
@@ -102,7 +123,7 @@ TEST(IdSet, BehavesLikeADequeOfIds) {
         if (reference.size() > window) reference.pop_front();
       }
       if (random() % 1000 == 0) {
-        // Killed anywhere: the table may hold anything.
+        // A table that can't be one is never believed.
         const std::uint64_t table_bytes = id_table_slots(window) * 4;
         auto* table = static_cast<std::uint8_t*>(memory.data()) + sizeof(IdSetLayout) +
                       (std::uint64_t{window} + 1) * 8;

@@ -1,0 +1,179 @@
+// How long a killed worker with a million profiles is away: from SIGKILL until an event sent right
+// after it is acknowledged, so applied and visible. `deja serve` with one worker, all id windows
+// full. A renderer reads on meanwhile: what its reads take and whether one fails.
+//
+//   bench_restart [kills [profiles [events]]]       default 50, 1,000,000 and 7,000,000
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/support/redis_peer.h"
+#include "bench/support/samples.h"
+#include "bench/support/server.h"
+#include "ingest/producer.h"
+#include "shm/base/clock.h"
+#include "shm/deja.h"
+#include "shm/process_file.h"
+#include "shm/segment.h"
+
+namespace deja::bench {
+namespace {
+
+struct Load {
+  int kills = 50;
+  std::uint64_t profiles = 1'000'000;
+  std::uint64_t events = 7'000'000;
+};
+
+std::string user_of(std::uint64_t number) {
+  return "user-" + std::to_string(number);
+}
+
+/// Reads users one after the other, some 20,000 a second, until told to stop.
+class Renderer {
+ public:
+  Renderer(const Server& server, std::uint64_t profiles) : profiles_(profiles) {
+    if (deja_open("bench", server.directory().c_str(), &appliance_) != DEJA_OK) {
+      give_up("can't open the appliance");
+    }
+    thread_ = std::thread([this] { read_on(); });
+  }
+  ~Renderer() {
+    stop();
+    deja_close(appliance_);
+  }
+  Renderer(const Renderer&) = delete;
+  Renderer& operator=(const Renderer&) = delete;
+
+  void stop() {
+    stop_.store(true, std::memory_order_relaxed);
+    if (thread_.joinable()) thread_.join();
+  }
+  /// After stop().
+  Samples& times_ns() { return times_ns_; }
+  [[nodiscard]] std::uint64_t failed() const { return failed_; }
+
+ private:
+  void read_on() {
+    std::vector<std::uint64_t> memory(deja_profile_bytes(appliance_) / 8);
+    auto* profile = reinterpret_cast<deja_profile*>(memory.data());
+    for (std::uint64_t number = 0; !stop_.load(std::memory_order_relaxed); number += 7919) {
+      const std::string user = user_of(number % profiles_);
+      const std::int64_t begin_ns = steady_ns();
+      const deja_status status = deja_get(
+          appliance_, deja_user(user.data(), static_cast<std::uint32_t>(user.size())), profile);
+      times_ns_.add(static_cast<double>(steady_ns() - begin_ns));
+      if (status != DEJA_OK) ++failed_;
+      usleep(50);
+    }
+  }
+
+  deja_appliance* appliance_ = nullptr;
+  std::uint64_t profiles_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+  Samples times_ns_;
+  std::uint64_t failed_ = 0;
+};
+
+std::unique_ptr<Producer> fill(const Server& server, const Load& load) {
+  ProducerOptions options;
+  options.address = "unix:" + server.socket();
+  options.linger_us = 0;
+  options.batch_events = 1024;
+  Result<std::unique_ptr<Producer>> producer = Producer::open(options);
+  if (!producer.ok()) give_up(producer.error().message().c_str());
+  ProducerEvent event;
+  event.name = "Product Viewed";
+  const std::int64_t begin_ns = steady_ns();
+  for (std::uint64_t number = 0; number < load.events; ++number) {
+    event.user_id = user_of(number % load.profiles);
+    while ((*producer)->send(event) == SendOutcome::kFull) (*producer)->poll(100'000);
+  }
+  if (!(*producer)->flush(60'000'000)) give_up("not everything was acknowledged");
+  if ((*producer)->stats().rejected != 0) give_up("an event was rejected");
+  std::printf("restart: %llu events for %llu profiles in %.1f s\n",
+              static_cast<unsigned long long>(load.events),
+              static_cast<unsigned long long>(load.profiles),
+              static_cast<double>(steady_ns() - begin_ns) / 1e9);
+  return std::move(*producer);
+}
+
+ProcessView look(const std::string& path) {
+  auto view = ProcessView::read(path);
+  if (!view.ok()) give_up("can't read the worker's process file");
+  return std::move(*view);
+}
+
+void print(const char* name, Samples& samples, double unit, const char* unit_name) {
+  std::printf("  %-46s p50 %8.1f %s   p99 %8.1f %s   max %8.1f %s\n", name, samples.median() / unit,
+              unit_name, samples.quantile(0.99) / unit, unit_name, samples.quantile(1) / unit,
+              unit_name);
+}
+
+int run(const Load& load) {
+  const RedisPeer redis;  // of no account here: flushing is put off
+  const Server server("profiles = " + std::to_string(load.profiles) +
+                      "\nshards = 64\nhuge_pages = \"off\"\n"
+                      "[cpu]\nworkers = 1\ningest = 1\n"
+                      "[redis]\nurl = \"unix://" +
+                      redis.socket() +
+                      "\"\nflush_every = \"1h\"\n"
+                      "[events]\nview = { track = \"Product Viewed\" }\n"
+                      "[features]\nviews = { type = \"count\", event = \"view\" }\n"
+                      "views_1h = { type = \"count\", event = \"view\", window = \"1h\" }\n");
+  auto segment = Segment::open(server.segment());
+  if (!segment.ok()) give_up(segment.error().message().c_str());
+  const std::string worker_file = segment->path("process-worker-0");
+  const std::unique_ptr<Producer> producer = fill(server, load);
+
+  Renderer renderer(server, load.profiles);
+  Samples away_ns;
+  Samples to_start_us;
+  Samples to_serve_us;
+  for (int kill_number = 0; kill_number < load.kills; ++kill_number) {
+    usleep(1'100'000);  // a worker that lived for a second is started again at once
+    ProducerEvent event;
+    event.name = "Product Viewed";
+    event.user_id = user_of(static_cast<std::uint64_t>(kill_number));
+    const pid_t pid = server.holder("worker-0");
+    const std::int64_t begin_ns = steady_ns();
+    const std::int64_t begin_us = wall_us();
+    if (pid <= 0 || kill(pid, SIGKILL) != 0) give_up("there is no worker");
+    (void)producer->send(event);
+    if (!producer->flush(30'000'000)) give_up("the worker did not come back");
+    away_ns.add(static_cast<double>(steady_ns() - begin_ns));
+    const std::int64_t served_us = wall_us();
+    const ProcessView view = look(worker_file);
+    to_start_us.add(static_cast<double>(view.started_us - begin_us));
+    to_serve_us.add(static_cast<double>(served_us - view.started_us));
+  }
+  renderer.stop();
+  std::printf("restart: %d kills of the one worker, 64 shards, 100,000 ids remembered in each\n",
+              load.kills);
+  print("killed → the next event acknowledged", away_ns, 1e6, "ms");
+  print("  of it until the successor has mapped its files", to_start_us, 1e3, "ms");
+  print("  of it sweep, ids, redo, event", to_serve_us, 1e3, "ms");
+  print("a renderer's get meanwhile", renderer.times_ns(), 1e3, "µs");
+  std::printf("  of %zu reads %llu failed\n", renderer.times_ns().count(),
+              static_cast<unsigned long long>(renderer.failed()));
+  server.kill_all();
+  return 0;
+}
+
+}  // namespace
+}  // namespace deja::bench
+
+int main(int argument_count, char** arguments) {
+  deja::bench::Load load;
+  if (argument_count > 1) load.kills = std::atoi(arguments[1]);
+  if (argument_count > 2) load.profiles = std::strtoull(arguments[2], nullptr, 10);
+  if (argument_count > 3) load.events = std::strtoull(arguments[3], nullptr, 10);
+  return deja::bench::run(load);
+}

@@ -1,0 +1,88 @@
+// A real `deja serve` from the folder of the benchmark's program, on a scratch directory, with one
+// stream on a unix socket; stopped by its signal at the end. One thread.
+#pragma once
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "bench/support/redis_peer.h"
+#include "shm/place_lock.h"
+
+namespace deja::bench {
+
+class Server {
+ public:
+  /// `appliance`: what follows the appliance's name and directory in the config, and all further
+  /// tables but [listen] and [durability].
+  explicit Server(const std::string& appliance) {
+    char path[] = "/dev/shm/deja-bench-XXXXXX";
+    if (mkdtemp(path) == nullptr) give_up("no scratch directory on /dev/shm");
+    directory_ = path;
+    std::ofstream(directory_ + "/bench.toml")
+        << "[listen]\nhttp = \"\"\nconsole = \"\"\nstream = [\"unix:" << socket()
+        << "\"]\n[durability]\nack = \"applied\"\ndirectory = \"" << directory_
+        << "/durable\"\n[appliance]\nname = \"bench\"\ndirectory = \"" << directory_ << "\"\n"
+        << appliance;
+    int ready[2];
+    if (pipe(ready) != 0) give_up("no pipe");
+    pid_ = fork();
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
+      close(ready[0]);
+      const std::string deja =
+          std::filesystem::read_symlink("/proc/self/exe").parent_path() / "deja";
+      const std::string log = directory_ + "/log";
+      if (freopen(log.c_str(), "w", stderr) == nullptr) _exit(126);
+      if (freopen("/dev/null", "w", stdout) == nullptr) _exit(126);
+      execl(deja.c_str(), "deja", "serve", "-c", (directory_ + "/bench.toml").c_str(), "--ready-fd",
+            std::to_string(ready[1]).c_str(), nullptr);
+      _exit(127);
+    }
+    close(ready[1]);
+    char byte = 0;
+    const bool is_ready = read(ready[0], &byte, 1) == 1;
+    close(ready[0]);
+    if (!is_ready) {
+      std::ifstream log(directory_ + "/log");
+      std::fprintf(stderr, "%s\n", std::string(std::istreambuf_iterator<char>(log), {}).c_str());
+      give_up("deja serve did not get ready");
+    }
+  }
+  ~Server() {
+    kill(pid_, SIGTERM);
+    waitpid(pid_, nullptr, 0);
+    std::filesystem::remove_all(directory_);
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  [[nodiscard]] std::string socket() const { return directory_ + "/stream.sock"; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] std::string segment() const { return directory_ + "/deja-bench"; }
+  /// The process that has a place now, "worker-0"; 0: nobody.
+  [[nodiscard]] pid_t holder(const std::string& process) const {
+    return PlaceLock::holder(segment() + "/" + place_file(process));
+  }
+  /// Ends all of it at once, where a stop would take long to flush what nobody wants.
+  void kill_all() const {
+    kill(pid_, SIGKILL);
+    for (const char* process : {"ingest", "worker-0", "keeper"}) {
+      if (const pid_t pid = holder(process); pid > 0) kill(pid, SIGKILL);
+    }
+  }
+
+ private:
+  std::string directory_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace deja::bench
