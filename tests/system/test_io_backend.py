@@ -12,7 +12,7 @@ import pytest
 
 import appliance
 from appliance import Appliance
-from traffic import Client, children, eventually, processes, runs, track
+from traffic import Client, eventually, processes, runs, track
 
 CONFIG = """
 [appliance]
@@ -193,11 +193,17 @@ def test_ingest_becomes_its_own_user_in_every_life():
                 pid = processes(shop)["ingest"]
                 os.kill(pid, signal.SIGKILL)
                 eventually(lambda: processes(shop)["ingest"] != pid and not runs(pid))
-        # Another user's process still ends with its supervisor.
-        family = children(shop.process.pid)
-        assert processes(shop)["ingest"] in family
+        # Another user's process is adopted like any other, as long as it is the one wanted.
+        pid = processes(shop)["ingest"]
         shop.kill()
-        eventually(lambda: not any(runs(pid) for pid in family), seconds=60)
+        shop.start()
+        assert processes(shop)["ingest"] == pid
+        shop.kill()
+        shop.config.write_text(shop.config.read_text().replace('ingest_user = "nobody"', ""))
+        shop.start()
+        after = processes(shop)["ingest"]
+        assert after != pid and not runs(pid)
+        assert {int(number) for number in status_of(after)["Uid"].split()} == {0}
 
 
 def test_an_ingest_user_that_is_not_there_is_a_sentence():

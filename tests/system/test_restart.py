@@ -199,10 +199,11 @@ def test_the_whole_tree_killed_under_load_goes_on_where_it_was():
         for sender in senders:
             sender.finish()
         assert shop.stat()["incarnation"] == first["incarnation"]
+        eventually(lambda: command_calls(socket)["evalsha"] > calls["evalsha"])  # it goes on writing
         calls = {name: count - calls.get(name, 0) for name, count in command_calls(socket).items()}
         assert calls.get("scan", 0) == 0 and calls.get("hgetall", 0) == 0, calls
         # The guard of each write looks at what is there, and nobody else does.
-        assert calls["hmget"] == calls["evalsha"] > 0, f"profiles were read back: {calls}"
+        assert calls["hmget"] == calls["evalsha"], f"profiles were read back: {calls}"
         check_exactly_once(shop, senders)
         check_resend_is_duplicate(shop, senders)
         stop_cleanly(shop)
@@ -322,12 +323,8 @@ def test_other_counts_after_a_kill_keep_everything(killed, changed):
         names = set(others(shop))
         assert names == {"ingest", "keeper", "console",
                          *(f"worker-{number}" for number in range(changed.get("workers", 2)))}
-        # The ids began anew with the segment: a batch sent again because its answer was lost in the
-        # kill may have been applied before it.
-        views = {user: profile["features"]["views"] for user, profile in shop.export().items()}
-        for sender in senders:
-            for user, count in sender.acknowledged.items():
-                assert count <= views[user] <= count + 5, (user, count, views[user])
+        check_exactly_once(shop, senders)
+        check_resend_is_duplicate(shop, senders)
         stop_cleanly(shop)
     finally:
         shop.clean_up()
@@ -349,9 +346,7 @@ def test_with_redis_away_a_restart_serves_all_the_same_and_loses_nothing():
         wait_for_load([sender])
         sender.finish()
         check_exactly_once(shop, [sender])
-        assert shop.stop() == 1, "what can't be flushed is not thrown away"
-        assert "could be flushed to Redis" in shop.log_text()
-        assert shop.segment.exists() and shop.pids() == []
+        stop_cleanly(shop)  # the journal has it all
 
         # A Redis again, another one, on the same socket: it gets everything.
         socket.parent.mkdir(exist_ok=True)
@@ -370,11 +365,6 @@ def test_with_redis_away_a_restart_serves_all_the_same_and_loses_nothing():
         finally:
             server.terminate()
             server.wait(20)
-
-
-def hold(pid, seconds):
-    os.kill(pid, signal.SIGSTOP)
-    time.sleep(seconds)
 
 
 @pytest.mark.parametrize("victim", ["worker-0", "ingest", "console"])

@@ -3,7 +3,6 @@
 #include "ring/positions.h"
 #include "ring/spsc_ring.h"
 #include "shm/consumed_layout.h"
-#include "shm/table_layout.h"
 
 namespace deja {
 
@@ -16,7 +15,7 @@ Result<Backlog> Backlog::open(const Segment& segment) {
     return Error{"the file of the keeper is too short", 0,
                  "The segment is damaged: stop the appliance and start it again"};
   }
-  Backlog backlog(segment.geometry(), std::move(*keeper));
+  Backlog backlog(std::move(*keeper));
   for (std::uint32_t worker = 0; worker < superblock.worker_count; ++worker) {
     const std::string number = std::to_string(worker);
     auto state = segment.map("worker-" + number, kReadOnly);
@@ -28,9 +27,13 @@ Result<Backlog> Backlog::open(const Segment& segment) {
       return Error{"the files of worker " + number + " are too short", 0,
                    "The segment is damaged: stop the appliance and start it again"};
     }
-    auto profiles = segment.map(profiles_file(worker), kReadOnly);
-    if (!profiles.ok()) return profiles.error();
-    backlog.profiles_.push_back(std::move(*profiles));
+    auto log = segment.map("log-" + number, kReadOnly);
+    if (!log.ok()) return log.error();
+    if (log->bytes() < sizeof(RingHeaderLayout)) {
+      return Error{"the log of worker " + number + " is too short", 0,
+                   "The segment is damaged: stop the appliance and start it again"};
+    }
+    backlog.logs_.push_back(std::move(*log));
     backlog.workers_.push_back(std::move(*state));
     backlog.consumed_.push_back(std::move(*consumed));
     for (std::uint32_t thread = 0; thread < superblock.ingest_count; ++thread) {
@@ -55,17 +58,18 @@ std::uint32_t Backlog::workers_recovering() const {
   return count;
 }
 
-std::uint32_t Backlog::unflushed_shards() const {
-  std::uint32_t count = 0;
-  const auto* watermarks = keeper_watermarks(keeper_.data(), geometry_.worker_count);
-  for (std::uint32_t shard = 0; shard < geometry_.shard_count; ++shard) {
-    const auto* header =
-        profiles_[geometry_.owner_of(shard)].at<const ShardLayout>(geometry_.shard_offset(shard));
-    // The watermark first: then it never seems to be further than it was.
-    const std::uint64_t watermark = watermarks[shard].load(std::memory_order_acquire);
-    if (header->sequence.load(std::memory_order_acquire) > watermark) ++count;
+std::uint64_t Backlog::undrained_bytes() const {
+  std::uint64_t bytes = 0;
+  for (std::size_t worker = 0; worker < logs_.size(); ++worker) {
+    // The keeper's position first: then the difference is never too small.
+    const std::uint64_t drained =
+        keeper_logs(keeper_.data())[worker].drained_position.value.load(std::memory_order_acquire);
+    const std::uint64_t produced =
+        logs_[worker].at<const RingHeaderLayout>()->producer_position.load(
+            std::memory_order_acquire);
+    if (produced > drained) bytes += produced - drained;
   }
-  return count;
+  return bytes;
 }
 
 std::uint64_t Backlog::unconsumed_bytes() const {

@@ -21,8 +21,8 @@ class Backlog {
   [[nodiscard]] std::uint32_t workers_recovering() const;
   /// Bytes in rings that no worker has consumed.
   [[nodiscard]] std::uint64_t unconsumed_bytes() const;
-  /// Shards that have applied more than the keeper knows Redis to have.
-  [[nodiscard]] std::uint32_t unflushed_shards() const;
+  /// Bytes in logs that the keeper has not made durable, in the journal or in Redis.
+  [[nodiscard]] std::uint64_t undrained_bytes() const;
 
  private:
   struct Ring {
@@ -30,12 +30,10 @@ class Backlog {
     std::uint32_t worker;
     std::uint32_t thread;
   };
-  explicit Backlog(const TableGeometry& geometry, MappedFile keeper)
-      : geometry_(geometry), keeper_(std::move(keeper)) {}
+  explicit Backlog(MappedFile keeper) : keeper_(std::move(keeper)) {}
 
-  TableGeometry geometry_;
   MappedFile keeper_;
-  std::vector<MappedFile> profiles_;
+  std::vector<MappedFile> logs_;
   std::vector<MappedFile> workers_;
   std::vector<MappedFile> consumed_;
   std::vector<Ring> rings_;

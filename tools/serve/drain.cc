@@ -48,9 +48,9 @@ Status apply_and_flush(Crew& crew, const Segment& old, const std::string& segmen
   const bool flushed = writers->stop();
   if (!drained.ok()) return drained;
   if (!flushed) {
-    return Error{"what the last deja serve had accepted could not be flushed to Redis", 0,
-                 "Make Redis reachable and start again; the segment " + segment_directory +
-                     " still holds it"};
+    return Error{"what the last deja serve had accepted could not be made durable", 0,
+                 "See what the keeper said above, and start again; the segment " +
+                     segment_directory + " still holds it"};
   }
   return Done{};
 }

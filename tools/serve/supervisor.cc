@@ -296,7 +296,7 @@ bool Supervisor::stop() {
     return flushed;
   }
   if (!flushed && served_) {
-    say("not everything could be flushed to Redis; the segment " + segment_directory_ +
+    say("not everything could be made durable; the segment " + segment_directory_ +
         " keeps it, and the next deja serve goes on from there");
     return false;
   }

@@ -60,7 +60,7 @@ bool Writers::stop() {
   const Child::Exit workers = crew_->stop(kWorkerPrefix, SIGTERM, kWorkerStopMs);
   const Child::Exit keeper = crew_->stop(kKeeperName, SIGTERM, kKeeperStopMs);
   return left == 0 && workers != Child::Exit::kUnclean && keeper != Child::Exit::kUnclean &&
-         backlog_.unflushed_shards() == 0;
+         backlog_.undrained_bytes() == 0;
 }
 
 }  // namespace deja

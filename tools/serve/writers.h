@@ -20,7 +20,7 @@ class Writers {
   [[nodiscard]] const Backlog& backlog() const { return backlog_; }
 
   /// Once nobody fills the rings any more: waits until they are empty, stops the workers, then the
-  /// keeper, which drains its logs and flushes. False: not everything is in Redis.
+  /// keeper, which drains its logs and flushes. False: not everything is durable.
   [[nodiscard]] bool stop();
 
  private:
