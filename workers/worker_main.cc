@@ -15,6 +15,7 @@
 #include "shm/place_lock.h"
 #include "shm/segment.h"
 #include "workers/worker.h"
+#include "workers/worker_attempts.h"
 
 namespace {
 
