@@ -5,6 +5,7 @@
 
 #include "tests/support/seed.h"
 #include "tests/support/test_store.h"
+#include "tests/support/worker_process.h"
 #include "tests/support/worker_world.h"
 
 namespace deja {
@@ -153,6 +154,36 @@ TEST_F(WorkerMerge, AnswersThatMakeNoSenseAreCountedAndPassedOver) {
   EXPECT_TRUE(world_.profile("ann").partial);
   EXPECT_EQ(world_.profile("ann").views, 1);
   EXPECT_EQ(world_.keeper.drain().size(), 1U);
+}
+
+TEST_F(WorkerMerge, WhereverItDiesTheNextEventOfThatUserCounts) {
+  const std::string& directory = world_.fixture.segment_directory();
+  std::uint64_t applied = 0;
+  int number = 0;
+  for (const char* point :
+       {"worker.after_merge_log", "worker.before_merge_publish", "worker.after_merge_publish",
+        "worker.after_merge_sequence", "worker.after_merge_release", "worker.after_tally"}) {
+    // Somebody new each time, of whom the store has what it has of ann.
+    const std::string user = "bob" + std::to_string(number++);
+    BlockHeaderLayout header;
+    std::memcpy(&header, stored_.data(), sizeof header);
+    header.key_size = static_cast<std::uint8_t>(user.size());
+    std::memcpy(stored_.data(), &header, sizeof header);
+    std::memcpy(stored_.data() + sizeof header / 8, user.data(), user.size());
+    world_.ingest.send(view_of(user));
+    world_.run_dry();
+    ASSERT_TRUE(world_.keeper.give_stored(world_.shard(user), stored()));
+    world_.worker.reset();
+    EXPECT_EQ((WorkerProcess{directory, point}.run()), SIGKILL) << point;
+    world_.ingest.send(view_of(user));
+    world_.start();
+    world_.run_dry();
+    applied += 2;
+    EXPECT_EQ(world_.profile(user).views, 5) << point;
+    EXPECT_FALSE(world_.profile(user).partial) << point;
+    EXPECT_EQ(world_.counter(kAppliedCounter), applied) << point;
+    EXPECT_EQ(world_.counter("deja_merges_dropped_total"), 0U) << point;
+  }
 }
 
 TEST(WorkerMergeLog, WithoutRoomInTheLogTheAnswerWaits) {
