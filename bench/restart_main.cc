@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -105,6 +106,17 @@ std::unique_ptr<Producer> fill(const Server& server, const Load& load) {
   return std::move(*producer);
 }
 
+/// What the kernel counts of a process's main thread: on a core, and waiting for one.
+struct CoreTime {
+  double used_ns = 0;
+  double waited_ns = 0;
+};
+CoreTime core_time_of(std::int64_t pid) {
+  CoreTime time;
+  std::ifstream("/proc/" + std::to_string(pid) + "/schedstat") >> time.used_ns >> time.waited_ns;
+  return time;
+}
+
 ProcessView look(const std::string& path) {
   auto view = ProcessView::read(path);
   if (!view.ok()) give_up("can't read the worker's process file");
@@ -137,6 +149,8 @@ int run(const Load& load) {
   Samples away_ns;
   Samples to_start_us;
   Samples to_serve_us;
+  Samples used_ns;
+  Samples waited_ns;
   for (int kill_number = 0; kill_number < load.kills; ++kill_number) {
     usleep(1'100'000);  // a worker that lived for a second is started again at once
     ProducerEvent event;
@@ -151,6 +165,9 @@ int run(const Load& load) {
     away_ns.add(static_cast<double>(steady_ns() - begin_ns));
     const std::int64_t served_us = wall_us();
     const ProcessView view = look(worker_file);
+    const CoreTime time = core_time_of(view.pid);
+    used_ns.add(time.used_ns);
+    waited_ns.add(time.waited_ns);
     to_start_us.add(static_cast<double>(view.started_us - begin_us));
     to_serve_us.add(static_cast<double>(served_us - view.started_us));
   }
@@ -160,6 +177,8 @@ int run(const Load& load) {
   print("killed → the next event acknowledged", away_ns, 1e6, "ms");
   print("  of it until the successor has mapped its files", to_start_us, 1e3, "ms");
   print("  of it sweep, ids, redo, event", to_serve_us, 1e3, "ms");
+  print("the successor on a core until then", used_ns, 1e6, "ms");
+  print("the successor waiting for a core", waited_ns, 1e6, "ms");
   print("a renderer's get meanwhile", renderer.times_ns(), 1e3, "µs");
   std::printf("  of %zu reads %llu failed\n", renderer.times_ns().count(),
               static_cast<unsigned long long>(renderer.failed()));

@@ -11,7 +11,8 @@
 //     not, reads nothing from Redis. Renderers notice nothing; the ids are all there.
 //   drains it, where the config makes another: under the old superblock, and with no ingest any
 //     more, everything accepted is applied and flushed, before the new one is made.
-// Where a stop can't make everything durable the segment stays likewise, and the exit status says so.
+// Where a stop can't make everything durable the segment stays likewise, and the exit status says
+// so.
 //
 // Crash windows: killed at any instruction, it leaves a segment that the next start treats as
 // above, perhaps strays (files of a segment half made or half removed), which the next start
