@@ -8,6 +8,8 @@
 #include <memory>
 #include <span>
 
+#include "ingest/peer_address.h"
+
 namespace deja {
 
 /// What the loop shall do with a connection next.
@@ -26,6 +28,8 @@ class ConnectionOutput {
   virtual void write(std::span<const std::uint8_t> bytes) = 0;
   /// Bytes written and not yet taken by the kernel: a handler pauses when it gets large.
   [[nodiscard]] virtual std::size_t unsent_bytes() const = 0;
+  /// Who is connected.
+  [[nodiscard]] virtual PeerAddress peer() const { return {}; }
 };
 
 class ConnectionHandler {
@@ -41,6 +45,10 @@ class ConnectionHandler {
   virtual Next on_pass(std::int64_t now_us) = 0;
   /// Whether on_pass() is wanted: something is unanswered or waiting.
   [[nodiscard]] virtual bool busy() const = 0;
+  /// Asked about once a second, busy or not: whether the peer takes longer over something than it
+  /// may. Then on_overdue() says goodbye.
+  [[nodiscard]] virtual bool is_overdue(std::int64_t /*now_us*/) { return false; }
+  virtual Next on_overdue() { return Next::kAbort; }
   /// The peer sent its last byte (half-closed); answers still go out.
   virtual Next on_end() = 0;
   /// The connection is gone; `output` must not be used again. Unanswered events stay accepted.
@@ -52,6 +60,16 @@ class HandlerFactory {
  public:
   virtual ~HandlerFactory() = default;
   [[nodiscard]] virtual std::unique_ptr<ConnectionHandler> make_handler() = 0;
+};
+
+/// Who decides which connections get a place; shared by the loops of a process, so any thread.
+class ConnectionGate {
+ public:
+  virtual ~ConnectionGate() = default;
+  /// False: the connection is closed at once, and counted as refused. Each true is given back by
+  /// one leave().
+  [[nodiscard]] virtual bool admit(const PeerAddress& peer) = 0;
+  virtual void leave(const PeerAddress& peer) = 0;
 };
 
 /// What runs around the connections in each pass of the loop.

@@ -382,4 +382,8 @@ std::uint32_t EventSink::worker_count() const {
   return state_->worker_count;
 }
 
+std::uint32_t EventSink::thread() const {
+  return state_->thread;
+}
+
 }  // namespace deja

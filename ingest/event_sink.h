@@ -86,6 +86,7 @@ class EventSink {
   /// (shm/token.h). `ends[w]` = 0: none there. Returns bytes written (<= bytes).
   std::size_t format_token(const std::uint64_t* ends, char* text, std::size_t bytes) const;
   [[nodiscard]] std::uint32_t worker_count() const;
+  [[nodiscard]] std::uint32_t thread() const;
 
  private:
   EventSink();

@@ -1,12 +1,13 @@
 #include "ingest/http_connection.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace deja {
 namespace {
 
 constexpr std::size_t kUnsentBytesMax = 1024 * 1024;
-constexpr std::size_t kKeptBytes = 64 * 1024;
+constexpr std::size_t kKeptBytes = 16 * 1024;
 constexpr std::string_view kContinueBytes = "HTTP/1.1 100 Continue\r\n\r\n";
 
 std::span<const std::uint8_t> as_bytes(std::string_view text) {
@@ -21,11 +22,13 @@ void empty(Buffer& buffer) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(HttpService& service, const HttpLimits& limits)
-    : service_(service), parser_(limits) {}
+HttpConnection::HttpConnection(HttpService& service, const HttpLimits& limits, BufferBudget* budget)
+    : service_(service), parser_(limits), share_(budget) {}
 
 void HttpConnection::on_open(ConnectionOutput& output) {
   output_ = &output;
+  parser_.set_peer(output.peer());
+  part_ = Part::kNothing;
   first_ = count_ = 0;
   blocked_ = last_taken_ = closing_ = peer_ended_ = continue_due_ = false;
 }
@@ -38,6 +41,8 @@ Next HttpConnection::on_receive(std::span<const std::uint8_t> bytes, std::int64_
     const std::size_t used = read(bytes, received_us);
     backlog_.insert(backlog_.end(), bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
   }
+  note_progress(received_us);
+  stay_within_budget();
   return next();
 }
 
@@ -54,7 +59,55 @@ Next HttpConnection::on_pass(std::int64_t now_us) {
   }
   send_answers();
   read_backlog(now_us);
+  note_progress(now_us);
   return next();
+}
+
+// The clock of a part runs while we read: whoever is not read from can't send.
+void HttpConnection::note_progress(std::int64_t now_us) {
+  Part part = Part::kNothing;
+  if (can_read() && backlog_.empty() && !parser_.between_requests()) {
+    part = parser_.in_head() ? Part::kHead : Part::kBody;
+  }
+  if (part != part_) part_since_us_ = now_us;
+  part_ = part;
+}
+
+bool HttpConnection::is_overdue(std::int64_t now_us) {
+  const bool idle = count_ == 0 && backlog_.empty() && parser_.between_requests();
+  if (idle && share_.scarce()) {
+    parser_.reset();
+    empty(backlog_);
+    empty(bytes_);
+  }
+  (void)share_.hold(held_bytes());
+  if (part_ == Part::kNothing) return false;
+  part_since_us_ = std::min(part_since_us_, now_us);  // the clock may be set back
+  return now_us - part_since_us_ >= (part_ == Part::kHead ? kHeadUs : kBodyUs);
+}
+
+Next HttpConnection::on_overdue() {
+  refuse_request({408, "request_timeout", "the request did not arrive in time"});
+  part_ = Part::kNothing;
+  return next();
+}
+
+std::size_t HttpConnection::held_bytes() const {
+  std::size_t bytes = parser_.held_bytes() + backlog_.capacity() + bytes_.capacity();
+  bytes += output_->unsent_bytes();
+  for (const Slot& one : slots_) {
+    bytes += one.answer.body.capacity();
+    if (one.exchange) bytes += one.exchange->held_bytes();
+  }
+  return bytes;
+}
+
+void HttpConnection::stay_within_budget() {
+  // What waits for its answer will be done with; what is still arriving would go on growing.
+  const bool arriving = can_read() && !(parser_.between_requests() && backlog_.empty());
+  if (share_.hold(held_bytes()) || !arriving) return;
+  refuse_request({503, "no_memory", "the appliance holds too much unfinished: try again later"});
+  part_ = Part::kNothing;
 }
 
 bool HttpConnection::busy() const {
@@ -76,6 +129,9 @@ void HttpConnection::on_close() {
   parser_.reset();
   empty(backlog_);
   empty(bytes_);
+  // The pool keeps what a connection without pipelining needs.
+  for (std::size_t at = 1; at < slots_.size(); ++at) slots_[at] = Slot();
+  (void)share_.hold(0);
 }
 
 bool HttpConnection::can_read() const {
@@ -93,7 +149,7 @@ std::size_t HttpConnection::read(std::span<const std::uint8_t> bytes, std::int64
     if (outcome == HttpParser::Outcome::kRequest) {
       begin_request(received_us);
     } else if (outcome == HttpParser::Outcome::kFault) {
-      refuse_request();
+      refuse_request(parser_.fault());
     } else if (outcome == HttpParser::Outcome::kContinue) {
       continue_due_ = true;
       send_continue();
@@ -119,6 +175,7 @@ void HttpConnection::begin_request(std::int64_t received_us) {
   added.without_body = request.method == HttpMethod::kHead;
   last_taken_ = !added.keep_alive;
   continue_due_ = false;
+  part_ = Part::kNothing;  // the next one's clock begins with it
   added.answer.begin(200);
   added.progress = added.exchange->begin(request, received_us, added.answer);
   if (added.progress == HttpProgress::kBlocked) {
@@ -129,14 +186,14 @@ void HttpConnection::begin_request(std::int64_t received_us) {
   send_answers();
 }
 
-void HttpConnection::refuse_request() {
+void HttpConnection::refuse_request(const HttpFault& fault) {
   Slot& added = slot(count_++);
   added.keep_alive = false;
   added.without_body = false;
   last_taken_ = true;
   continue_due_ = false;
   added.answer.begin(400);
-  service_.refuse(parser_.fault(), added.answer);
+  service_.refuse(fault, added.answer);
   added.progress = HttpProgress::kAnswered;
   send_answers();
 }
@@ -150,8 +207,8 @@ void HttpConnection::send_answers() {
     service_.on_answer(answered.answer.status);
     empty(answered.answer.body);
     if (!answered.keep_alive) closing_ = true;
-    first_ = (first_ + 1) % kPipelineMax;
-    --count_;
+    // Without pipelining one slot serves every request.
+    first_ = --count_ == 0 ? 0 : (first_ + 1) % kPipelineMax;
   }
   send_continue();
 }

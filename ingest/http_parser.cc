@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint32_t kEmptyLinesMax = 2;  // before a request (RFC 9112, 2.2)
 
-constexpr std::size_t kBodyKeptBytes = 64 * 1024;
+constexpr std::size_t kBodyKeptBytes = 16 * 1024;
 
 }  // namespace
 
@@ -113,7 +113,10 @@ HttpParser::Outcome HttpParser::take_chunks(std::span<const std::uint8_t> bytes,
 
 void HttpParser::append_body(std::span<const std::uint8_t> bytes) {
   const std::size_t needed = body_bytes_ + bytes.size() + kHttpPaddingBytes;
-  if (body_.size() < needed) body_.resize(std::max(needed, body_.size() * 2));
+  if (body_.size() < needed) {
+    // Not by what was announced: bytes that have not come yet take no memory.
+    body_.resize(std::max(needed, body_.size() * 2));
+  }
   if (!bytes.empty()) std::memcpy(body_.data() + body_bytes_, bytes.data(), bytes.size());
   body_bytes_ += bytes.size();
 }
@@ -121,6 +124,7 @@ void HttpParser::append_body(std::span<const std::uint8_t> bytes) {
 HttpParser::Outcome HttpParser::complete() {
   append_body({});
   head_->request.body = {body_.data(), body_bytes_};
+  head_->request.peer = peer_;
   state_ = State::kRequest;
   return Outcome::kRequest;
 }

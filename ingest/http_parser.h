@@ -41,12 +41,18 @@ class HttpParser {
   [[nodiscard]] const HttpFault& fault() const { return fault_; }
   /// Done with the request: the next one begins.
   void next();
-  /// For a new connection; gives back what an unusually long body took.
+  /// For a new connection; gives back what an unusually long body took. Between requests it may be
+  /// called at any time.
   void reset();
+  /// What requests say about who is connected.
+  void set_peer(const PeerAddress& peer) { peer_ = peer; }
   /// No byte of a request is there.
   [[nodiscard]] bool between_requests() const {
     return state_ == State::kHead && head_bytes_.empty();
   }
+  /// A head has begun and has not ended.
+  [[nodiscard]] bool in_head() const { return state_ == State::kHead && !head_bytes_.empty(); }
+  [[nodiscard]] std::size_t held_bytes() const { return head_bytes_.capacity() + body_.capacity(); }
 
  private:
   enum class State : std::uint8_t { kHead, kLength, kChunks, kRequest, kFault };
@@ -58,6 +64,7 @@ class HttpParser {
   void append_body(std::span<const std::uint8_t> bytes);
 
   HttpLimits limits_;
+  PeerAddress peer_;
   State state_ = State::kHead;
   HttpFault fault_;
   std::string head_bytes_;

@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "ingest/peer_address.h"
+
 namespace deja {
 
 enum class HttpMethod : std::uint8_t {
@@ -41,6 +43,7 @@ struct HttpRequest {
   std::string_view path;    ///< not decoded
   std::string_view query;   ///< behind the '?', without it
   bool keep_alive = true;
+  PeerAddress peer;  ///< who is connected: the client, or a proxy in front of it
   std::span<const HttpHeader> headers;
   /// Chunks joined, not decompressed. Followed by kHttpPaddingBytes bytes that may be read.
   std::span<const std::uint8_t> body;

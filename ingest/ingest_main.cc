@@ -28,6 +28,7 @@
 
 #include "ingest/event_sink.h"
 #include "ingest/http_connection.h"
+#include "ingest/ingest_limits.h"
 #include "ingest/loop.h"
 #include "ingest/loop_backend.h"
 #include "ingest/path_trie.h"
@@ -222,7 +223,8 @@ IdleWait wait_of(schema::Wait wait) {
 }
 
 Status build(IngestThread& thread, const Segment& segment, ProcessFile& process,
-             const PathTrie& paths, Heartbeats& heartbeats, const Arguments& arguments) {
+             const PathTrie& paths, IngestLimits& limits, Heartbeats& heartbeats,
+             const Arguments& arguments) {
   const auto settings = segment.settings();
   auto sink = EventSink::open(segment, thread.number, process);
   if (!sink.ok()) return sink.error();
@@ -235,6 +237,7 @@ Status build(IngestThread& thread, const Segment& segment, ProcessFile& process,
   api.sink = thread.sink.get();
   api.paths = &paths;
   api.process = &process;
+  api.limits = &limits;
   api.thread = thread.number;
   api.slot_count = segment.catalog().getSlots().size();
   api.key_bytes_max = segment.catalog().getKeyBytes();
@@ -245,8 +248,8 @@ Status build(IngestThread& thread, const Segment& segment, ProcessFile& process,
     return segment.superblock().state.load(std::memory_order_acquire) == SegmentState::kServing;
   };
   thread.api = std::make_unique<SegmentApi>(api);
-  thread.http = std::make_unique<HttpConnectionFactory>(*thread.api);
-  auto stream = StreamFactory::make(segment, *thread.sink, process, paths);
+  thread.http = std::make_unique<HttpConnectionFactory>(*thread.api, &limits.buffers);
+  auto stream = StreamFactory::make(segment, *thread.sink, process, paths, limits);
   if (!stream.ok()) return stream.error();
   thread.stream = std::move(*stream);
   thread.duty = std::make_unique<IngestDuty>(*thread.sink, heartbeats, thread.number);
@@ -326,6 +329,11 @@ int run(const Arguments& arguments) {
   const PathTrie paths(segment->catalog());
 
   const std::uint64_t usable = descriptors > 256 ? descriptors - 128 : descriptors / 2;
+  const std::uint32_t connections_max =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(usable, kConnectionsMax));
+  IngestLimits limits(segment->settings());
+  const std::uint32_t per_address = segment->settings().getAddressConnections();
+  AddressGate gate(per_address != 0 ? per_address : connections_max / 2, limits.proxies);
   Heartbeats heartbeats(thread_count, process);
   std::deque<IngestThread> threads;
   for (std::uint32_t number = 0; number < thread_count; ++number) {
@@ -333,9 +341,9 @@ int run(const Arguments& arguments) {
     thread.number = number;
     thread.ring = std::move(rings->rings[number]);
     thread.cpu = number < cpus.size() ? cpus[number] : -1;
-    thread.options.connections_max =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(usable, kConnectionsMax) / thread_count);
-    if (Status built = build(thread, *segment, process, paths, heartbeats, arguments);
+    thread.options.connections_max = connections_max / thread_count;
+    thread.options.gate = &gate;
+    if (Status built = build(thread, *segment, process, paths, limits, heartbeats, arguments);
         !built.ok()) {
       return complain(built.error().message(), 1);
     }

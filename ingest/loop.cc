@@ -143,6 +143,7 @@ void Loop::State::on_completion(const LoopCompletion& completion) {
       if (connection.phase == ConnectionPhase::kTearing) close_when_quiet(connection);
       break;
     case Operation::kClose:
+      if (options.gate != nullptr) options.gate->leave(connection.peer_address);
       connection.reset();
       ++connection.generation;
       free_slots.push_back(number);
@@ -186,7 +187,9 @@ void Loop::State::on_accept(std::uint32_t number, const LoopCompletion& completi
 }
 
 void Loop::State::open(int descriptor, std::uint32_t listener) {
-  if (draining || open_count >= options.connections_max) {
+  const PeerAddress peer = PeerAddress::of_socket(descriptor);
+  if (draining || open_count >= options.connections_max ||
+      (options.gate != nullptr && !options.gate->admit(peer))) {
     count(&LoopCounters::connections_refused, 1);
     ring->close(descriptor, LoopRing::kNobody);
     return;
@@ -206,6 +209,7 @@ void Loop::State::open(int descriptor, std::uint32_t listener) {
   count(&LoopCounters::connections_total, 1);
   connection.descriptor = descriptor;
   connection.listener = listener;
+  connection.peer_address = peer;
   connection.phase = ConnectionPhase::kOpen;
   connection.active_us = now_us;
   auto& pool = listeners[listener].handlers;
@@ -368,6 +372,10 @@ void Loop::State::sweep() {
       } else {
         next_sweep_us = std::min(next_sweep_us, connection.linger_until_us);
       }
+      continue;
+    }
+    if (connection.phase == ConnectionPhase::kOpen && connection.handler->is_overdue(now_us)) {
+      follow(connection, connection.handler->on_overdue());
       continue;
     }
     const std::int64_t timeout_us = listeners[connection.listener].given.idle_timeout_us;

@@ -56,8 +56,9 @@ struct LoopCounters {
 
 struct LoopOptions {
   std::vector<LoopListener> listeners;
-  LoopDuty* duty = nullptr;  ///< may be null; outlives the loop
-  Bell* bell = nullptr;      ///< may be null: then only sockets wake the loop
+  LoopDuty* duty = nullptr;        ///< may be null; outlives the loop
+  ConnectionGate* gate = nullptr;  ///< may be null: everybody is let in; outlives the loop
+  Bell* bell = nullptr;            ///< may be null: then only sockets wake the loop
   IdleWait wait = IdleWait::kAdaptive;
   std::uint32_t connections_max = 4096;    ///< further ones are closed at once, counted
   const LoopCounters* counters = nullptr;  ///< copied

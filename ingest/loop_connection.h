@@ -28,6 +28,7 @@ struct LoopConnection final : ConnectionOutput {
   std::uint32_t number = 0;
   std::uint32_t generation = 0;
   std::uint32_t listener = 0;
+  PeerAddress peer_address;
   ConnectionPhase phase = ConnectionPhase::kFree;
   bool receive_wanted = false;
   bool receive_armed = false;
@@ -49,6 +50,8 @@ struct LoopConnection final : ConnectionOutput {
   [[nodiscard]] std::size_t unsent_bytes() const override {
     return filling.size() + sending.size() - sent_bytes;
   }
+
+  [[nodiscard]] PeerAddress peer() const override { return peer_address; }
 
   /// What is to be sent next; empty when nothing is, or a send is under way.
   [[nodiscard]] std::span<const std::uint8_t> next_output() {

@@ -35,6 +35,9 @@ inline constexpr char kOther[] = "other";  ///< what a counter is called that no
 // then).
 inline constexpr char kJournalStalled[] = "journal_stalled";
 
+// Given for what was not even looked at, so never counted among events: deja_rate_limited_total.
+inline constexpr char kRateLimited[] = "rate_limited";
+
 // Given by a worker, and counted by it.
 inline constexpr char kTableFull[] = "table_full";        ///< a new user, and no room: resend later
 inline constexpr char kBrokenRecord[] = "broken_record";  ///< it could not read what ingest built
@@ -52,11 +55,11 @@ inline constexpr const char* kIngestCodes[] = {
 inline constexpr const char* kAckCodes[] = {code::kJournalFull, code::kJournalFailed,
                                             code::kJournalStalled};
 
-/// Whether the appliance only had no room, or no disk, at the time: the same event may be taken
-/// later. Any other refusal is final.
+/// Whether it was only the wrong time (no room, no disk, too much at once): the same event may be
+/// taken later. Any other refusal is final.
 [[nodiscard]] inline bool worth_resending(const char* code) {
   for (const char* known : {code::kRingFull, code::kTableFull, code::kJournalFull,
-                            code::kJournalFailed, code::kJournalStalled}) {
+                            code::kJournalFailed, code::kJournalStalled, code::kRateLimited}) {
     if (std::strcmp(code, known) == 0) return true;
   }
   return false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "ingest/refusal_codes.h"
 #include "ingest/segment_exchange.h"
 #include "shm/json_text.h"
 
@@ -72,6 +73,12 @@ SegmentApi::SegmentApi(const SegmentApiOptions& options)
         options.process->counter("deja_http_requests_total{status=\"" + std::to_string(digit) +
                                  "xx\",thread=\"" + std::to_string(options.thread) + "\"}");
   }
+  const auto limited = [&](const char* by) {
+    return options.process->counter("deja_rate_limited_total{by=\"" + std::string(by) +
+                                    "\",thread=\"" + std::to_string(options.thread) + "\"}");
+  };
+  limited_address_ = limited("address");
+  limited_key_ = limited("key");
 }
 
 std::unique_ptr<HttpExchange> SegmentApi::make_exchange() {
@@ -95,6 +102,39 @@ void SegmentApi::fail(HttpAnswer& answer, int status, std::string_view code,
 
 void SegmentApi::refuse(const HttpFault& fault, HttpAnswer& answer) {
   fail(answer, fault.status, fault.code, fault.message);
+  if (fault.status == 503) answer.header("Retry-After", "1");
+}
+
+void SegmentApi::answer_too_many(std::uint32_t pause_s, Counter& counter,
+                                 HttpAnswer& answer) const {
+  counter.add();
+  fail(answer, 429, code::kRateLimited, "too many events in a second: send the same again later");
+  answer.header("Retry-After", std::to_string(pause_s));
+}
+
+bool SegmentApi::admit_client(const PeerAddress& client, HttpAnswer& answer) {
+  if (options_.limits == nullptr) return true;
+  const std::uint32_t pause_s = options_.limits->rates.address_pause_s(client);
+  if (pause_s == 0) {
+    options_.limits->rates.charge_address(client, 1);
+    return true;
+  }
+  answer_too_many(pause_s, limited_address_, answer);
+  return false;
+}
+
+bool SegmentApi::admit_key(std::int32_t key, HttpAnswer& answer) {
+  if (options_.limits == nullptr) return true;
+  const std::uint32_t pause_s = options_.limits->rates.key_pause_s(key);
+  if (pause_s == 0) return true;
+  answer_too_many(pause_s, limited_key_, answer);
+  return false;
+}
+
+void SegmentApi::charge(const PeerAddress& client, std::int32_t key, std::uint64_t events) {
+  if (options_.limits == nullptr) return;
+  if (events > 1) options_.limits->rates.charge_address(client, events - 1);
+  options_.limits->rates.charge_key(key, events);
 }
 
 void SegmentApi::answer_preflight(const HttpRequest& request, HttpAnswer& answer) const {
@@ -163,6 +203,13 @@ SegmentApi::Events SegmentApi::route(const HttpRequest& request, HttpAnswer& ans
     answer.header("Allow", post ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
     return answered;
   }
+  Events found;
+  found.client = options_.limits == nullptr
+                     ? request.peer
+                     : options_.limits->proxies.client_of(request.peer, request.headers);
+  // Before a key is looked at: guessing keys is limited as well.
+  const bool limited = resource == Resource::kEvents || resource == Resource::kSettings;
+  if (limited && !admit_client(found.client, answer)) return answered;
   switch (resource) {
     case Resource::kSettings:
       answer_settings(request, answer);
@@ -183,15 +230,18 @@ SegmentApi::Events SegmentApi::route(const HttpRequest& request, HttpAnswer& ans
     default:
       break;
   }
-  const SegmentAuth::Header key = auth_.check_header(request.header("authorization"));
-  if (key == SegmentAuth::Header::kWrong) {
+  const SegmentAuth::Checked key = auth_.check_header(request.header("authorization"));
+  if (key.header == SegmentAuth::Header::kWrong) {
     fail(answer, 401, "bad_key", "the write key is not known here");
     return answered;
   }
-  schema::AckLevel level = options_.ack;
-  if (!read_level(request, level, answer)) return answered;
-  return {true, events->batch, events->call, auth_.open() || key == SegmentAuth::Header::kRight,
-          level};
+  if (!read_level(request, found.level, answer) || !admit_key(key.key, answer)) return answered;
+  found.wanted = true;
+  found.batch = events->batch;
+  found.call = events->call;
+  found.authorized = auth_.open() || key.header == SegmentAuth::Header::kRight;
+  found.key = key.key;
+  return found;
 }
 
 bool SegmentApi::read_body(const HttpRequest& request, std::string_view& text, HttpAnswer& answer) {

@@ -13,6 +13,7 @@
 #include "ingest/event_sink.h"
 #include "ingest/http_connection.h"
 #include "ingest/inflate.h"
+#include "ingest/ingest_limits.h"
 #include "ingest/json_extractor.h"
 #include "ingest/path_trie.h"
 #include "ingest/segment_auth.h"
@@ -24,6 +25,7 @@ struct SegmentApiOptions {
   EventSink* sink = nullptr;  ///< outlives the API, as do the next two
   const PathTrie* paths = nullptr;
   ProcessFile* process = nullptr;
+  IngestLimits* limits = nullptr;    ///< may be null: nobody is limited; outlives the API
   std::uint32_t thread = 0;          ///< for the counters' label
   std::uint32_t slot_count = 0;      ///< of the catalog
   std::uint32_t key_bytes_max = 64;  ///< of the catalog
@@ -47,10 +49,16 @@ class SegmentApi final : public HttpService {
     bool batch = false;
     CallType call = CallType::kNone;
     bool authorized = false;  ///< false: the key has to be in the body
+    std::int32_t key = -1;    ///< the key's number; -1: none was needed, or it is in the body
+    PeerAddress client;
     schema::AckLevel level = schema::AckLevel::APPLIED;
   };
   /// Looks at everything but the body; answers what needs no events.
   [[nodiscard]] Events route(const HttpRequest& request, HttpAnswer& answer);
+  /// False: the key may not write now; answered. To be asked once the key is known.
+  [[nodiscard]] bool admit_key(std::int32_t key, HttpAnswer& answer);
+  /// A document of so many events was read. Its request was charged as one of them by route().
+  void charge(const PeerAddress& client, std::int32_t key, std::uint64_t events);
   /// The body as text, inflated where it has to be; valid until the next call. False: answered.
   [[nodiscard]] bool read_body(const HttpRequest& request, std::string_view& text,
                                HttpAnswer& answer);
@@ -69,6 +77,8 @@ class SegmentApi final : public HttpService {
  private:
   /// False: answered.
   bool read_level(const HttpRequest& request, schema::AckLevel& level, HttpAnswer& answer) const;
+  bool admit_client(const PeerAddress& client, HttpAnswer& answer);
+  void answer_too_many(std::uint32_t pause_s, Counter& counter, HttpAnswer& answer) const;
   void answer_preflight(const HttpRequest& request, HttpAnswer& answer) const;
   void answer_settings(const HttpRequest& request, HttpAnswer& answer) const;
 
@@ -78,6 +88,8 @@ class SegmentApi final : public HttpService {
   std::unique_ptr<Extraction> extraction_;
   Inflater inflater_;
   std::array<Counter, 6> answers_;  // by the status's first digit
+  Counter limited_address_;
+  Counter limited_key_;
 };
 
 }  // namespace deja

@@ -52,24 +52,29 @@ bool equal_in_constant_time(std::string_view given, std::string_view key) {
 
 }  // namespace
 
-bool SegmentAuth::knows(std::string_view key) const {
-  bool found = keys_.empty();
-  for (const std::string& known : keys_) found |= equal_in_constant_time(key, known);
-  return found;
+std::int32_t SegmentAuth::number_of(std::string_view key) const {
+  // All of them, whatever was found: the time must not tell which one it is either.
+  std::uint32_t found = 0;
+  for (std::uint32_t number = 0; number < keys_.size(); ++number) {
+    const auto same = static_cast<std::uint32_t>(equal_in_constant_time(key, keys_[number]));
+    found += (number + 1 - found) * same;
+  }
+  return static_cast<std::int32_t>(found) - 1;
 }
 
-SegmentAuth::Header SegmentAuth::check_header(std::string_view authorization) const {
+SegmentAuth::Checked SegmentAuth::check_header(std::string_view authorization) const {
   const std::size_t blank = authorization.find(' ');
   if (blank == std::string_view::npos ||
       !equal_ignoring_case(authorization.substr(0, blank), "basic")) {
-    return Header::kAbsent;
+    return {};
   }
   std::string_view coded = authorization.substr(blank + 1);
   while (!coded.empty() && coded.front() == ' ') coded.remove_prefix(1);
   std::array<char, kCredentialsBytesMax> memory;
   const std::string_view pair(memory.data(), decode_base64(coded, memory));
   const std::size_t colon = pair.find(':');
-  return knows(pair.substr(0, colon)) ? Header::kRight : Header::kWrong;
+  const std::int32_t key = number_of(pair.substr(0, colon));
+  return {open() || key >= 0 ? Header::kRight : Header::kWrong, key};
 }
 
 }  // namespace deja

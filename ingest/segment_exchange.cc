@@ -11,7 +11,7 @@
 namespace deja {
 namespace {
 
-constexpr std::size_t kKeptBytes = 64 * 1024;
+constexpr std::size_t kKeptBytes = 16 * 1024;
 constexpr std::size_t kTokenBytesMax = 4096;
 
 std::string_view trimmed(std::string_view text) {
@@ -117,12 +117,16 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
     deja::refuse(refusal, code::kTooDeep, "objects and arrays are nested too deeply");
     return refuse_document(answer, refusal);
   }
-  if (!events.authorized && !(outcome == ScanOutcome::kObject && !envelope.write_key.empty() &&
-                              api_.auth().knows(envelope.write_key))) {
-    SegmentApi::fail(answer, 401, "bad_key",
-                     "a write key is needed: as the user name of Basic authorization, or as "
-                     "writeKey in the body");
-    return false;
+  std::int32_t key = events.key;
+  if (!events.authorized) {
+    if (outcome == ScanOutcome::kObject) key = api_.auth().number_of(envelope.write_key);
+    if (key < 0) {
+      SegmentApi::fail(answer, 401, "bad_key",
+                       "a write key is needed: as the user name of Basic authorization, or as "
+                       "writeKey in the body");
+      return false;
+    }
+    if (!api_.admit_key(key, answer)) return false;
   }
   if (outcome == ScanOutcome::kNotObject) {
     deja::refuse(refusal, code::kBadType, "the body is a JSON object");
@@ -132,6 +136,7 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
   taking_ = true;
   if (!batch_) {
     api_.extractor().share_nothing();
+    api_.charge(events.client, key, 1);
     return true;
   }
   if (envelope.batch.empty() || envelope.batch.front() != '[') {
@@ -150,6 +155,7 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
       return refuse_document(answer, refusal);
     }
   }
+  api_.charge(events.client, key, count);
   return true;
 }
 
@@ -266,6 +272,9 @@ void SegmentExchange::write_answer(HttpAnswer& answer) {
     char token[kTokenBytesMax];
     const std::size_t bytes = api_.sink().format_token(ends_.data(), token, sizeof token);
     if (bytes != 0) answer.header("Deja-Token", {token, bytes});
+  }
+  if (placed_.capacity() * sizeof(PlacedEvent) > kKeptBytes) {
+    std::vector<PlacedEvent>().swap(placed_);
   }
   if (rejected_text_.capacity() > kKeptBytes) std::string().swap(rejected_text_);
   if (own_text_.capacity() > kKeptBytes) std::string().swap(own_text_);

@@ -35,6 +35,10 @@ class SegmentExchange final : public HttpExchange {
                      HttpAnswer& answer) override;
   HttpProgress resume(std::int64_t now_us, HttpAnswer& answer) override;
   void forget() override;
+  [[nodiscard]] std::size_t held_bytes() const override {
+    return own_text_.capacity() + rejected_text_.capacity() +
+           placed_.capacity() * sizeof(PlacedEvent);
+  }
 
  private:
   struct PlacedEvent {

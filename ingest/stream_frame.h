@@ -74,6 +74,9 @@ inline constexpr char kHelloRepeated[] = "hello_repeated";
 inline constexpr char kBadSequence[] = "bad_sequence";
 inline constexpr char kBatchTooLarge[] = "batch_too_large";
 inline constexpr char kOverCredit[] = "over_credit";
+inline constexpr char kTooSlow[] = "too_slow";
+inline constexpr char kTooMany[] = "rate_limited";
+inline constexpr char kNoMemory[] = "no_memory";
 }  // namespace stream_error
 
 }  // namespace deja

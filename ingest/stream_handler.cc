@@ -19,11 +19,15 @@ namespace deja {
 using stream_schema::AckLevel;
 
 struct StreamFactory::Shared {
-  Shared(EventSink& the_sink, ProcessFile& the_process, const PathTrie& paths)
-      : sink(the_sink), process(the_process), decoder(paths) {}
+  Shared(EventSink& the_sink, ProcessFile& the_process, const PathTrie& paths,
+         IngestLimits& the_limits)
+      : sink(the_sink), process(the_process), limits(the_limits), decoder(paths) {}
 
   EventSink& sink;
   ProcessFile& process;
+  IngestLimits& limits;
+  Counter limited_address;
+  Counter limited_key;
   StreamDecoder decoder;
   StreamReply reply;
   Extraction extraction;
@@ -40,6 +44,8 @@ namespace {
 constexpr std::size_t kUnsentBytesMax = 256 * 1024;
 // What may lie here unread: the credits, and a hello. More is more than was ever granted.
 constexpr std::size_t kBufferBytesMax = kCreditBytes + 64 * 1024;
+// What a pooled handler keeps of it.
+constexpr std::size_t kBufferKeptBytes = 16 * 1024;
 
 enum MessageTag : std::uint16_t { kNothing, kHello, kHelloReply, kBatch, kAck, kError };
 
@@ -52,7 +58,7 @@ constexpr std::uint32_t kBatchSentAtByte = 8;
 class StreamHandler : public ConnectionHandler {
  public:
   explicit StreamHandler(StreamFactory::Shared& shared)
-      : shared_(shared), batches_(shared.sink.worker_count()) {}
+      : shared_(shared), batches_(shared.sink.worker_count()), share_(&shared.limits.buffers) {}
 
   void on_open(ConnectionOutput& output) override;
   Next on_receive(std::span<const std::uint8_t> bytes, std::int64_t received_us) override;
@@ -60,6 +66,8 @@ class StreamHandler : public ConnectionHandler {
   [[nodiscard]] bool busy() const override {
     return !failed_ && (batches_.oldest() != nullptr || stalled_ || overfull());
   }
+  [[nodiscard]] bool is_overdue(std::int64_t now_us) override;
+  Next on_overdue() override;
   Next on_end() override;
   void on_close() override;
 
@@ -73,6 +81,10 @@ class StreamHandler : public ConnectionHandler {
   Handled handle_batch(const Frame& frame, capnp_view::Message& message, std::int64_t now_us);
   bool begin_batch(const capnp_view::Struct& batch, std::uint32_t event_count,
                    std::uint32_t frame_bytes);
+  [[nodiscard]] bool is_limited(std::uint32_t event_count);
+  [[nodiscard]] std::size_t held_bytes() const {
+    return buffer_.capacity() + output_->unsent_bytes();
+  }
   bool hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us);
   void ack_what_is_covered(std::int64_t now_us);
   [[nodiscard]] bool covered(const InFlightBatch& batch) const;
@@ -87,6 +99,12 @@ class StreamHandler : public ConnectionHandler {
   StreamFactory::Shared& shared_;
   ConnectionOutput* output_ = nullptr;
   StreamBatches batches_;
+  BufferShare share_;
+  PeerAddress client_;              // whose rate it is; unknown: nobody's
+  std::int32_t key_ = -1;           // the write key's number
+  std::int64_t part_since_us_ = 0;  // since when is_overdue() has seen it wait for the same; 0: not
+  std::uint64_t frame_count_ = 0;   // whole ones taken
+  std::uint64_t frames_seen_ = 0;   // … when is_overdue() last looked
   std::vector<std::uint8_t> buffer_;  // what could not be used yet
   AckLevel level_ = AckLevel::APPLIED;
   bool greeted_ = false;
@@ -104,12 +122,20 @@ class StreamHandler : public ConnectionHandler {
 void StreamHandler::on_open(ConnectionOutput& output) {
   on_close();
   output_ = &output;
+  client_ = output.peer();
+  // A proxy is not who sends; who is behind it, it can't tell here.
+  if (shared_.limits.proxies.contains(client_)) client_ = {};
 }
 
 void StreamHandler::on_close() {
   output_ = nullptr;
   batches_.clear();
   buffer_.clear();
+  if (buffer_.capacity() > kBufferKeptBytes) std::vector<std::uint8_t>().swap(buffer_);
+  (void)share_.hold(0);
+  key_ = -1;
+  part_since_us_ = 0;
+  frame_count_ = frames_seen_ = 0;
   greeted_ = failed_ = ended_ = stalled_ = any_batch_ = false;
   stalled_event_ = 0;
   full_since_us_ = 0;
@@ -135,6 +161,33 @@ Next StreamHandler::on_receive(std::span<const std::uint8_t> bytes, std::int64_t
   }
   buffer_.insert(buffer_.end(), rest.begin(), rest.end());
   if (!at_once && !stalled_) consume_buffer(received_us);
+  if (!failed_ && !share_.hold(held_bytes()) && !buffer_.empty()) {
+    (void)fail(stream_error::kNoMemory, "the appliance holds too much unfinished: try again later");
+  }
+  return next();
+}
+
+// What is waited for, if anything: the hello, the rest of a frame, a peer that reads its answers.
+// Each kind of wait has its own bound; a whole frame in between begins it anew.
+bool StreamHandler::is_overdue(std::int64_t now_us) {
+  if (failed_) return false;
+  if (buffer_.empty() && share_.scarce()) std::vector<std::uint8_t>().swap(buffer_);
+  (void)share_.hold(held_bytes());
+  const bool waits = !greeted_ || overfull() || (!stalled_ && !buffer_.empty());
+  if (!waits || frame_count_ != frames_seen_ || part_since_us_ == 0) {
+    part_since_us_ = waits ? now_us : 0;
+    frames_seen_ = frame_count_;
+    return false;
+  }
+  part_since_us_ = std::min(part_since_us_, now_us);  // the clock may be set back
+  const std::int64_t bound_us = !greeted_ ? kHelloUs : overfull() ? kUnreadUs : kFrameUs;
+  return now_us - part_since_us_ >= bound_us;
+}
+
+Next StreamHandler::on_overdue() {
+  if (overfull()) return Next::kAbort;  // it would not read why
+  (void)fail(stream_error::kTooSlow,
+             greeted_ ? "a frame did not arrive in time" : "the hello did not arrive in time");
   return next();
 }
 
@@ -173,6 +226,7 @@ std::size_t StreamHandler::consume(std::span<const std::uint8_t> bytes, std::int
       return used;
     }
     if (handle(frame, now_us) != Handled::kDone) return used;
+    ++frame_count_;
     used += frame.bytes;
   }
 }
@@ -198,7 +252,14 @@ StreamHandler::Handled StreamHandler::handle_hello(const capnp_view::Message& me
   if (hello.get<std::uint16_t>(kHelloVersionByte) != kStreamVersion) {
     return fail(stream_error::kUnsupportedVersion, "this appliance speaks version 1");
   }
-  if (!shared_.keys.knows({key.data, key.size})) {
+  // Before the key is looked at: guessing keys is limited as well.
+  if (shared_.limits.rates.address_pause_s(client_) != 0) {
+    shared_.limited_address.add();
+    return fail(stream_error::kTooMany, "too many events in a second: come again later");
+  }
+  shared_.limits.rates.charge_address(client_, 1);
+  key_ = shared_.keys.number_of({key.data, key.size});
+  if (key_ < 0 && !shared_.keys.open()) {
     return fail(stream_error::kBadWriteKey, "the write key is none of this appliance's");
   }
   const auto asked = static_cast<AckLevel>(hello.get<std::uint16_t>(kHelloAckLevelByte));
@@ -242,6 +303,16 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
   if (message.damaged()) return fail(stream_error::kBadMessage, "not a Cap'n Proto message");
   if (!stalled_ && !begin_batch(body, events.size(), frame.bytes)) return Handled::kFailed;
   InFlightBatch& batch = *batches_.newest();
+  if (!stalled_ && is_limited(events.size())) {
+    Refusal refusal;
+    refuse(refusal, code::kRateLimited, "too many in a second: send it again later");
+    for (std::uint32_t index = 0; index < events.size(); ++index) {
+      batch.rejects.push_back({index, true, refusal});
+    }
+    batch.whole = true;
+    batch.whole_since_us = now_us;
+    return Handled::kDone;
+  }
   const auto sent_at_us = body.get<std::int64_t>(kBatchSentAtByte);
   for (std::uint32_t index = stalled_event_; index < events.size(); ++index) {
     Refusal refusal;
@@ -264,6 +335,22 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
   batch.whole = true;
   batch.whole_since_us = now_us;
   return Handled::kDone;
+}
+
+// Charges a batch, unless it comes too early.
+bool StreamHandler::is_limited(std::uint32_t event_count) {
+  RateLimits& rates = shared_.limits.rates;
+  if (rates.address_pause_s(client_) != 0) {
+    shared_.limited_address.add();
+    return true;
+  }
+  if (rates.key_pause_s(key_) != 0) {
+    shared_.limited_key.add();
+    return true;
+  }
+  rates.charge_address(client_, event_count);
+  rates.charge_key(key_, event_count);
+  return false;
 }
 
 // False: the event has to wait at a full ring.
@@ -343,9 +430,16 @@ StreamFactory::~StreamFactory() = default;
 
 Result<std::unique_ptr<StreamFactory>> StreamFactory::make(const Segment& segment, EventSink& sink,
                                                            ProcessFile& process,
-                                                           const PathTrie& paths) {
+                                                           const PathTrie& paths,
+                                                           IngestLimits& limits) {
   const schema::Settings::Reader settings = segment.settings();
-  auto shared = std::make_unique<Shared>(sink, process, paths);
+  auto shared = std::make_unique<Shared>(sink, process, paths, limits);
+  const auto limited = [&](const char* by) {
+    return process.counter("deja_rate_limited_total{by=\"" + std::string(by) + "\",thread=\"" +
+                           std::to_string(sink.thread()) + "\"}");
+  };
+  shared->limited_address = limited("address");
+  shared->limited_key = limited("key");
   std::vector<std::string> keys;
   for (const auto key : settings.getWriteKeys()) keys.emplace_back(key.cStr());
   shared->keys = SegmentAuth(std::move(keys));

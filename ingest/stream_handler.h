@@ -12,25 +12,33 @@
 //  with
 //     an Error as the last frame. Events handed over before count as sent: they have their effect,
 //     and the client, unacked, sends them again under the same ids.
+//  4. A hello has to come within kHelloUs, a frame within kFrameUs of its first byte (while the
+//     connection is read), and who lets answers lie for kUnreadUs is left alone.
 #pragma once
 
 #include <memory>
 
 #include "ingest/connection.h"
 #include "ingest/event_sink.h"
+#include "ingest/ingest_limits.h"
 #include "ingest/path_trie.h"
 #include "shm/process_file.h"
 #include "shm/segment.h"
 
 namespace deja {
 
+inline constexpr std::int64_t kHelloUs = 10'000'000;
+inline constexpr std::int64_t kFrameUs = 30'000'000;
+inline constexpr std::int64_t kUnreadUs = 60'000'000;
+
 class StreamFactory : public HandlerFactory {
  public:
-  /// All four must outlive the factory, and the factory its handlers.
+  /// All of them must outlive the factory, and the factory its handlers.
   [[nodiscard]] static Result<std::unique_ptr<StreamFactory>> make(const Segment& segment,
                                                                    EventSink& sink,
                                                                    ProcessFile& process,
-                                                                   const PathTrie& paths);
+                                                                   const PathTrie& paths,
+                                                                   IngestLimits& limits);
   ~StreamFactory() override;
   [[nodiscard]] std::unique_ptr<ConnectionHandler> make_handler() override;
 

@@ -33,4 +33,8 @@ struct Settings {
   verdictBytes @20 :UInt64;
   fullRingWaitUs @21 :Int64;        # how long a connection waits at a full ring before its 503
   groupCommitUs @22 :Int64;
+  addressEventsPerS @23 :UInt64;    # what one address, and one write key, may send; 0: no limit
+  keyEventsPerS @24 :UInt64;
+  addressConnections @25 :UInt32;   # at once; 0: half of all
+  trustedProxies @26 :List(Text);   # "10.0.0.0/8": whose X-Forwarded-For counts
 }

@@ -65,7 +65,9 @@ int run(const std::string& directory, int listener) {
   if (!service.ok()) return complain(service.error().message(), 1);
 
   constexpr std::int64_t kIdleUs = 120'000'000;
-  deja::HttpConnectionFactory factory(**service);
+  constexpr std::uint64_t kBufferBytes = 64U << 20U;
+  deja::BufferBudget buffers(kBufferBytes);
+  deja::HttpConnectionFactory factory(**service, &buffers);
   ConsoleDuty duty(process);
   deja::LoopOptions options;
   options.listeners.push_back({listener, &factory, kIdleUs});

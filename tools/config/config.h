@@ -49,6 +49,10 @@ struct ListenConfig {
   std::vector<ListenAddress> console;   ///< none or one
   std::vector<std::string> write_keys;  ///< looked up; none: open
   std::vector<std::string> read_keys;
+  std::uint64_t rate_per_address = 0;         ///< events a second; 0: no limit
+  std::uint64_t rate_per_key = 0;             ///< likewise
+  std::uint32_t connections_per_address = 0;  ///< 0: half of all
+  std::vector<std::string> trusted_proxies;   ///< "10.0.0.0/8"
 };
 
 struct DurabilityConfig {

@@ -1,7 +1,9 @@
 // [listen]: who may come in, and with which keys.
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 
+#include "ingest/peer_address.h"
 #include "tools/config/sections.h"
 
 namespace deja {
@@ -9,6 +11,8 @@ namespace {
 
 constexpr std::size_t kKeyTextBytesMax = 256;
 constexpr std::size_t kStreamsMax = 16;
+constexpr std::size_t kProxiesMax = 64;
+constexpr std::uint64_t kRateMax = 1'000'000'000;
 
 std::optional<ListenAddress> read_address(TableReader& reader, std::string_view key,
                                           const TomlValue& value) {
@@ -94,6 +98,38 @@ std::vector<std::string> read_keys(TableReader& reader, std::string_view name,
   return keys;
 }
 
+/// "10000/s", or "off".
+std::uint64_t read_rate(TableReader& reader, std::string_view key) {
+  const auto text = reader.text(key);
+  if (!text || *text == "off") return 0;
+  std::uint64_t events = 0;
+  const char* end = text->data() + text->size();
+  const auto [stopped, fault] = std::from_chars(text->data(), end, events);
+  const std::string_view unit(stopped, static_cast<std::size_t>(end - stopped));
+  if (fault == std::errc{} && unit == "/s" && events >= 1 && events <= kRateMax) return events;
+  reader.wrong(key, *reader.take(key), "write events a second: \"10000/s\", or \"off\"");
+  return 0;
+}
+
+std::vector<std::string> read_proxies(TableReader& reader) {
+  std::vector<std::string> proxies;
+  const std::vector<const TomlValue*> values = reader.texts("trusted_proxies");
+  for (const TomlValue* value : values) {
+    if (AddressRange::parse(value->text)) {
+      proxies.push_back(value->text);
+    } else {
+      reader.wrong("trusted_proxies", *value,
+                   "write addresses or networks: \"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"");
+    }
+  }
+  if (proxies.size() > kProxiesMax) {
+    reader.wrong("trusted_proxies", *reader.take("trusted_proxies"),
+                 "found " + std::to_string(proxies.size()) + " networks",
+                 "list at most " + std::to_string(kProxiesMax));
+  }
+  return proxies;
+}
+
 /// Without keys everybody who can connect may write (or read): this host alone, then.
 void check_open(TableReader& reader, std::string_view key, std::string_view keys,
                 const std::vector<ListenAddress>& addresses, bool keys_wanted) {
@@ -137,6 +173,12 @@ void read_listen(const TomlValue* section, const LoadOptions& options, Config& c
   listen.write_keys = read_keys(reader, "write_keys", options);
   listen.console = read_http(reader, "console", "127.0.0.1:8081");
   listen.read_keys = read_keys(reader, "read_keys", options);
+  listen.rate_per_address = read_rate(reader, "rate_per_address");
+  listen.rate_per_key = read_rate(reader, "rate_per_key");
+  if (const auto most = reader.integer("connections_per_address", 1, 65'536)) {
+    listen.connections_per_address = static_cast<std::uint32_t>(*most);
+  }
+  listen.trusted_proxies = read_proxies(reader);
   // A key that is listed and wrong is one mistake, not two.
   const auto lists_any = [&](std::string_view key) {
     const TomlValue* value = reader.take(key);

@@ -39,6 +39,11 @@ kj::Array<capnp::word> build_settings(const Config& config, const std::string& r
     settings.setConsole(listen.console.empty() ? "" : listen.console.front().text);
     fill_list(settings.initWriteKeys(size_of(listen.write_keys)), pointers(listen.write_keys));
     fill_list(settings.initReadKeys(size_of(listen.read_keys)), pointers(listen.read_keys));
+    settings.setAddressEventsPerS(listen.rate_per_address);
+    settings.setKeyEventsPerS(listen.rate_per_key);
+    settings.setAddressConnections(listen.connections_per_address);
+    fill_list(settings.initTrustedProxies(size_of(listen.trusted_proxies)),
+              pointers(listen.trusted_proxies));
     settings.setAck(static_cast<schema::AckLevel>(config.durability.ack));
     settings.setDedupWindow(config.durability.dedup_window);
     settings.setMaxFutureUs(config.durability.max_future_us);

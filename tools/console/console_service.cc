@@ -84,7 +84,7 @@ bool ConsoleService::may_read(const HttpRequest& request) const {
   if (auth_ == nullptr) return false;  // the keys could not be read: nobody may
   if (auth_->open()) return true;
   const std::string_view authorization = request.header("Authorization");
-  return auth_->check_header(authorization) == SegmentAuth::Header::kRight ||
+  return auth_->check_header(authorization).header == SegmentAuth::Header::kRight ||
          auth_->knows(bearer_key(authorization));
 }
 

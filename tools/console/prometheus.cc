@@ -10,7 +10,7 @@
 namespace deja {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kHelp = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kHelp = {{
     {"deja_acks_refused_total",
      "Durable acks taken back, by code; the events were taken all the same."},
     {"deja_alias_total", "Alias calls taken without effect."},
@@ -34,6 +34,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kHelp = 
     {"deja_process_start_seconds", "When the process was started."},
     {"deja_process_starts_total", "Lives of the process's place."},
     {"deja_profiles", "Profiles in memory."},
+    {"deja_rate_limited_total", "Requests and stream batches refused for their rate."},
     {"deja_redis_connected", "1 while Redis answers."},
     {"deja_ring_full_total", "Claims refused by a full ring: back-pressure."},
     {"deja_waiting_age_seconds", "Age of the oldest record that waits in a ring or log."},

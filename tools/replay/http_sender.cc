@@ -1,7 +1,7 @@
 // Batches of /v1/batch over a few keep-alive connections, one batch under way on each: before one
 // is used again its answer is read and checked. A user's events all go over one of them, so that
-// they arrive in the file's order. A 503 and a lost connection send the batch again; ids make that
-// harmless.
+// they arrive in the file's order. A 503, a 429 and a lost connection send the batch again; ids
+// make that harmless.
 #include <simdjson.h>
 
 #include <unistd.h>
@@ -99,8 +99,11 @@ class HttpSender final : public Sender {
       }
       if (lane.sent) {
         auto reply = lane.client.receive();
-        if (reply.ok() && reply->status != 503) return take(lane, reply.value());
-        last = reply.ok() ? Error{"the appliance has no room (503)", 0, "See deja stat"}
+        if (reply.ok() && reply->status != 503 && reply->status != 429)
+          return take(lane, reply.value());
+        last = reply.ok() ? Error{reply->status == 429 ? "the appliance limits our rate (429)"
+                                                       : "the appliance has no room (503)",
+                                  0, "See deja stat"}
                           : reply.error();
         lane.sent = false;
         if (reply.ok()) lane.client.disconnect();

@@ -10,8 +10,13 @@ namespace {
 
 class AckLevelTest : public SegmentApiTest {
  protected:
-  explicit AckLevelTest(schema::AckLevel ack = schema::AckLevel::DURABLE)
-      : SegmentApiTest({}, 1U << 20U, ack) {}
+  explicit AckLevelTest(bool durable = true) : SegmentApiTest(shop(durable)) {}
+
+  static SinkAppliance::Options shop(bool durable) {
+    auto options = segment_shop();
+    options.durable = durable;
+    return options;
+  }
 
   void send(const std::string& body, const std::string& headers = {}) {
     client_->send(request("/v1/batch", body, headers));
@@ -34,7 +39,7 @@ class AckLevelTest : public SegmentApiTest {
 
 class AppliedApplianceTest : public AckLevelTest {
  protected:
-  AppliedApplianceTest() : AckLevelTest(schema::AckLevel::APPLIED) {}
+  AppliedApplianceTest() : AckLevelTest(false) {}
 };
 
 TEST_F(AckLevelTest, ADurableAnswerWaitsForTheJournal) {

@@ -18,30 +18,33 @@ namespace deja {
 inline constexpr std::int64_t kNow = HttpClient::kNowUs;
 inline constexpr std::int64_t kWaitUs = 50'000;
 
-inline SinkAppliance::Options segment_shop(std::uint64_t ring_bytes) {
+inline SinkAppliance::Options segment_shop(const std::vector<std::string>& keys = {},
+                                           std::uint64_t ring_bytes = 1U << 20U) {
   SinkAppliance::Options options;
   options.events = {{"view", schema::Call::TRACK, "Product Viewed", {0, 1}},
                     {"visit", schema::Call::PAGE, "*", {2}}};
   options.paths = {"properties.price", "properties.products[].price", "context.page.path"};
   options.ring_bytes = ring_bytes;
+  options.write_keys = keys;
   return options;
 }
 
 class SegmentApiTest : public testing::Test {
  protected:
-  explicit SegmentApiTest(const std::vector<std::string>& keys = {},
-                          std::uint64_t ring_bytes = 1U << 20U,
-                          schema::AckLevel ack = schema::AckLevel::APPLIED)
-      : appliance_(segment_shop(ring_bytes)), paths_(appliance_.segment().catalog()) {
+  explicit SegmentApiTest(const SinkAppliance::Options& shop = segment_shop())
+      : appliance_(shop),
+        paths_(appliance_.segment().catalog()),
+        limits_(appliance_.segment().settings()) {
     SegmentApiOptions options;
     options.sink = &appliance_.sink();
     options.paths = &paths_;
     options.process = &appliance_.process();
     options.slot_count = 3;
     options.key_bytes_max = 40;
-    options.write_keys = keys;
+    options.write_keys = shop.write_keys;
     options.full_ring_wait_us = kWaitUs;
-    options.ack = ack;
+    options.limits = &limits_;
+    options.ack = appliance_.segment().settings().getAck();
     options.ready = [this] { return ready_; };
     api_ = std::make_unique<SegmentApi>(options);
     client_ = std::make_unique<HttpClient>(*api_);
@@ -79,6 +82,7 @@ class SegmentApiTest : public testing::Test {
 
   SinkAppliance appliance_;
   PathTrie paths_;
+  IngestLimits limits_;
   std::unique_ptr<SegmentApi> api_;
   std::unique_ptr<HttpClient> client_;
   std::size_t taken_ = 0;

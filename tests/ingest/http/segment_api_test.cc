@@ -180,7 +180,7 @@ TEST_F(SegmentApiTest, InflatesWhatIsGzip) {
 
 class SegmentApiKeyTest : public SegmentApiTest {
  protected:
-  SegmentApiKeyTest() : SegmentApiTest({"first", "secret"}) {}
+  SegmentApiKeyTest() : SegmentApiTest(segment_shop({"first", "secret"})) {}
 };
 
 TEST_F(SegmentApiKeyTest, WantsAKeyItKnows) {
@@ -237,7 +237,7 @@ TEST_F(SegmentApiTest, NamesTheEventsThatAWorkerRefused) {
 
 class SegmentApiFullTest : public SegmentApiTest {
  protected:
-  SegmentApiFullTest() : SegmentApiTest({}, 256 * 1024) {}
+  SegmentApiFullTest() : SegmentApiTest(segment_shop({}, 256 * 1024)) {}
 
   static std::string batch(int events) {
     std::string body = "{\"batch\":[";

@@ -54,6 +54,28 @@ TEST(Inflater, JoinsSeveralMembers) {
   EXPECT_EQ(as_text(out), "one two");
 }
 
+// The output has one bound, whatever the ratio and however many members it is spread over.
+TEST(Inflater, StopsABombOfAnyShapeAtTheLimit) {
+  Inflater inflater(500 * 1024, 64);
+  std::span<const std::uint8_t> out;
+  const auto bomb = gzip(std::string(100U << 20U, '\0'));
+  EXPECT_LT(bomb.size(), 110'000U) << "a thousand to one";
+  EXPECT_EQ(inflater.inflate(bomb, out), Inflater::Outcome::kTooLarge);
+  std::vector<std::uint8_t> members;
+  const auto member = gzip(std::string(50 * 1024, 'a'));
+  for (int number = 0; number < 11; ++number) {
+    members.insert(members.end(), member.begin(), member.end());
+  }
+  EXPECT_EQ(inflater.inflate(members, out), Inflater::Outcome::kTooLarge);
+  std::vector<std::uint8_t> nothings;
+  const auto nothing = gzip("");
+  while (nothings.size() + nothing.size() <= 500 * 1024) {
+    nothings.insert(nothings.end(), nothing.begin(), nothing.end());
+  }
+  EXPECT_EQ(inflater.inflate(nothings, out), Inflater::Outcome::kDone);
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(Inflater, StopsABombAtTheLimit) {
   Inflater inflater(500 * 1024, 64);
   std::span<const std::uint8_t> out;

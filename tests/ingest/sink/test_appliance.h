@@ -82,6 +82,9 @@ class SinkAppliance {
     std::int64_t full_ring_wait_us = 50'000;
     std::vector<std::string> write_keys = {};
     bool durable = false;
+    std::uint64_t address_events_per_s = 0;
+    std::uint64_t key_events_per_s = 0;
+    std::vector<std::string> trusted_proxies = {};
   };
 
   explicit SinkAppliance(const Options& options) : worker_count_(options.worker_count) {
@@ -253,6 +256,11 @@ class SinkAppliance {
     settings.setMaxFutureUs(options.max_future_us);
     settings.setFullRingWaitUs(options.full_ring_wait_us);
     settings.setAck(options.durable ? schema::AckLevel::DURABLE : schema::AckLevel::APPLIED);
+    settings.setAddressEventsPerS(options.address_events_per_s);
+    settings.setKeyEventsPerS(options.key_events_per_s);
+    auto proxies =
+        settings.initTrustedProxies(static_cast<unsigned>(options.trusted_proxies.size()));
+    for (unsigned at = 0; at < proxies.size(); ++at) proxies.set(at, options.trusted_proxies[at]);
     auto keys = settings.initWriteKeys(static_cast<unsigned>(options.write_keys.size()));
     for (unsigned at = 0; at < options.write_keys.size(); ++at) {
       keys.set(at, options.write_keys[at]);

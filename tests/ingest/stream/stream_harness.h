@@ -90,7 +90,9 @@ class CollectedOutput : public ConnectionOutput {
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
   }
   [[nodiscard]] std::size_t unsent_bytes() const override { return unsent_bytes_; }
+  [[nodiscard]] PeerAddress peer() const override { return peer_; }
   void pretend_unsent(std::size_t bytes) { unsent_bytes_ = bytes; }
+  void set_peer(const PeerAddress& peer) { peer_ = peer; }
 
   /// The bytes themselves.
   [[nodiscard]] Bytes take() { return std::exchange(bytes_, {}); }
@@ -133,6 +135,7 @@ class CollectedOutput : public ConnectionOutput {
   }
   Bytes bytes_;
   std::size_t unsent_bytes_ = 0;
+  PeerAddress peer_;
 };
 
 /// One connection to a small shop.
@@ -148,9 +151,11 @@ class StreamHarness {
   }
 
   explicit StreamHarness(const SinkAppliance::Options& options = shop())
-      : appliance(options), paths(appliance.segment().catalog()) {
-    factory = std::move(
-        *StreamFactory::make(appliance.segment(), appliance.sink(), appliance.process(), paths));
+      : appliance(options),
+        paths(appliance.segment().catalog()),
+        limits(appliance.segment().settings()) {
+    factory = std::move(*StreamFactory::make(appliance.segment(), appliance.sink(),
+                                             appliance.process(), paths, limits));
     open();
   }
 
@@ -187,6 +192,7 @@ class StreamHarness {
 
   SinkAppliance appliance;
   PathTrie paths;
+  IngestLimits limits;
   std::unique_ptr<StreamFactory> factory;
   std::unique_ptr<ConnectionHandler> handler;
   std::unique_ptr<CollectedOutput> output;

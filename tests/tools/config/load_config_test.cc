@@ -28,6 +28,10 @@ TEST(Config, NeedsNothingButAName) {
   EXPECT_EQ(config.listen.console.at(0).text, "127.0.0.1:8081");
   EXPECT_TRUE(config.listen.write_keys.empty());
   EXPECT_TRUE(config.listen.read_keys.empty());
+  EXPECT_EQ(config.listen.rate_per_address, 0U);
+  EXPECT_EQ(config.listen.rate_per_key, 0U);
+  EXPECT_EQ(config.listen.connections_per_address, 0U);
+  EXPECT_TRUE(config.listen.trusted_proxies.empty());
   EXPECT_EQ(config.durability.directory, "/var/lib/deja/shop");
   EXPECT_EQ(config.durability.ack, AckLevel::kApplied);
   EXPECT_EQ(config.durability.group_commit_us, 1'000);
@@ -63,6 +67,10 @@ stream = ["unix:/tmp/x.sock", "127.0.0.1:0"]
 write_keys = ["env:DEJA_WRITE_KEY", "w2"]
 console = ""
 read_keys = "r1"
+rate_per_address = "10000/s"
+rate_per_key = "5/s"
+connections_per_address = 100
+trusted_proxies = ["127.0.0.1/32", "fd00::/8"]
 [durability]
 directory = "/data"
 ack = "applied"
@@ -91,6 +99,10 @@ loss_window = "0s"
   EXPECT_TRUE(config.listen.console.empty());
   EXPECT_EQ(config.listen.write_keys, (std::vector<std::string>{"secret", "w2"}));
   EXPECT_EQ(config.listen.read_keys, (std::vector<std::string>{"r1"}));
+  EXPECT_EQ(config.listen.rate_per_address, 10'000U);
+  EXPECT_EQ(config.listen.rate_per_key, 5U);
+  EXPECT_EQ(config.listen.connections_per_address, 100U);
+  EXPECT_EQ(config.listen.trusted_proxies, (std::vector<std::string>{"127.0.0.1/32", "fd00::/8"}));
   EXPECT_EQ(config.durability.group_commit_us, 2'000);
   EXPECT_EQ(config.durability.dedup_window, 5'000U);
   EXPECT_EQ(config.durability.max_future_us, 3'600'000'000);
@@ -258,6 +270,28 @@ TEST(ConfigMistake, IsReportedInListen) {
        "5:13: [listen] read_keys: one key is a "
        "write key as well; a write key never "
        "reads: use another"},
+  });
+}
+
+TEST(ConfigMistake, IsReportedInLimits) {
+  const std::string rate = "write events a second: \"10000/s\", or \"off\"";
+  const std::string proxy =
+      "write addresses or networks: \"127.0.0.1\", \"10.0.0.0/8\", \"fd00::/8\"";
+  for (const char* wrong : {"", "0/s", "10", "10/m", "/s", "-1/s", "10 /s", "1e3/s", "1.5/s",
+                            "1000000001/s", "99999999999999999999/s"}) {
+    expect_mistakes(
+        {{"[listen]\nrate_per_key = '" + std::string(wrong) + "'",
+          "4:16: [listen] rate_per_key: found \"" + std::string(wrong) + "\"; " + rate}});
+  }
+  expect_mistakes({
+      {"[listen]\nrate_per_address = 5",
+       "4:20: [listen] rate_per_address: found 5; write a text in quotes"},
+      {"[listen]\nconnections_per_address = 0",
+       "4:27: [listen] connections_per_address: found 0; write a whole number from 1 to 65536"},
+      {"[listen]\ntrusted_proxies = ['10.0.0.0/33']",
+       "4:20: [listen] trusted_proxies: found \"10.0.0.0/33\"; " + proxy},
+      {"[listen]\ntrusted_proxies = 'localhost'",
+       "4:19: [listen] trusted_proxies: found \"localhost\"; " + proxy},
   });
 }
 
