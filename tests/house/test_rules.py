@@ -24,7 +24,7 @@ MAY_INCLUDE = {
 
 # Third parties and their one home each.
 HOMES = {
-    r"liburing\.h": {"ingest/loop", "workers/keeper/journal"},
+    r"liburing\.h": {"ingest/loop", "workers/journal/posix_journal_disk"},
     r"hiredis/.*": {"workers/redis/"},
     r"boost/interprocess/.*": {"shm/mapped_file"},
     r"llhttp\.h": {"ingest/http"},

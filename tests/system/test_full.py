@@ -106,7 +106,7 @@ def test_a_full_table_refuses_new_users_and_known_ones_go_on():
             batch = [track(user, "Product Viewed", f"third-{user}", item="p")
                      for pair in zip(known, (f"new{n}" for n in range(10))) for user in pair]
             status, answer, headers = client.post("/v1/batch", {"batch": batch})
-            assert status == 200 and answer["success"] is True and headers["Deja-Ack"] == "applied"
+            assert status == 200 and answer["success"] is True and headers["Deja-Ack"] == "durable"
             assert [(entry["index"], entry["code"], entry["path"]) for entry in answer["rejected"]] \
                 == [(index, "table_full", f"batch[{index}]") for index in range(1, len(batch), 2)]
             ledger.add(accepted(batch, answer))

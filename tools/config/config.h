@@ -57,7 +57,7 @@ struct ListenConfig {
 
 struct DurabilityConfig {
   std::string directory;  ///< default /var/lib/deja/<name>
-  AckLevel ack = AckLevel::kApplied;
+  AckLevel ack = AckLevel::kDurable;
   std::int64_t group_commit_us = 1'000;
   std::uint32_t dedup_window = 100'000;
   std::int64_t max_future_us = 300'000'000;

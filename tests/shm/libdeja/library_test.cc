@@ -123,8 +123,7 @@ TEST(LibdejaLibrary, ReadingNeedsNoSystemCallAndNoAllocator) {
 #endif
 
 TEST(LibdejaLibrary, TheHeaderIsC) {
-  const std::filesystem::path root =
-      std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  const std::filesystem::path root(DEJA_SOURCE_DIR);
   int status = 0;
   const std::string output = output_of(
       "printf '#include \"shm/deja.h\"\\nint main(void) { return deja_user(\"a\", 1).size != 1; }' "

@@ -123,11 +123,10 @@ std::string text_of(const std::filesystem::path& path) {
 }
 
 TEST(ReadmeExample, TheReadmesShowExactlyThis) {
-  const std::filesystem::path here(__FILE__);
-  const std::string source = text_of(here);
+  const std::filesystem::path root(DEJA_SOURCE_DIR);
+  const std::string source = text_of(root / "tests/shm/libdeja/readme_example_test.cc");
   const std::size_t start = source.find("// [example\n") + 12;
   const std::string example = source.substr(start, source.find("// example]") - start);
-  const std::filesystem::path root = here.parent_path().parent_path().parent_path().parent_path();
   int found = 0;
   for (const char* readme : {"README.md", "shm/README.md"}) {
     const std::string text = text_of(root / readme);

@@ -138,7 +138,7 @@ group_commit = "3ms"
   EXPECT_EQ(std::string(settings.getConsole().cStr()), "127.0.0.1:8081");
   EXPECT_EQ(std::string(settings.getWriteKeys()[0].cStr()), "secret");
   EXPECT_EQ(std::string(settings.getReadKeys()[0].cStr()), "r");
-  EXPECT_EQ(settings.getAck(), schema::AckLevel::APPLIED);
+  EXPECT_EQ(settings.getAck(), schema::AckLevel::DURABLE);
   EXPECT_EQ(settings.getDedupWindow(), 5'000U);
   EXPECT_EQ(settings.getMaxFutureUs(), 300'000'000);
   EXPECT_EQ(std::string(settings.getRedisUrl().cStr()), "unix:///run/redis.sock");

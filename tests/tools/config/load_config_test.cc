@@ -33,7 +33,7 @@ TEST(Config, NeedsNothingButAName) {
   EXPECT_EQ(config.listen.connections_per_address, 0U);
   EXPECT_TRUE(config.listen.trusted_proxies.empty());
   EXPECT_EQ(config.durability.directory, "/var/lib/deja/shop");
-  EXPECT_EQ(config.durability.ack, AckLevel::kApplied);
+  EXPECT_EQ(config.durability.ack, AckLevel::kDurable);
   EXPECT_EQ(config.durability.group_commit_us, 1'000);
   EXPECT_EQ(config.durability.dedup_window, 100'000U);
   EXPECT_EQ(config.durability.max_future_us, 300'000'000);
@@ -103,6 +103,7 @@ loss_window = "0s"
   EXPECT_EQ(config.listen.rate_per_key, 5U);
   EXPECT_EQ(config.listen.connections_per_address, 100U);
   EXPECT_EQ(config.listen.trusted_proxies, (std::vector<std::string>{"127.0.0.1/32", "fd00::/8"}));
+  EXPECT_EQ(config.durability.ack, AckLevel::kApplied);
   EXPECT_EQ(config.durability.group_commit_us, 2'000);
   EXPECT_EQ(config.durability.dedup_window, 5'000U);
   EXPECT_EQ(config.durability.max_future_us, 3'600'000'000);

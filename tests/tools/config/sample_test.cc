@@ -12,11 +12,7 @@
 namespace deja {
 namespace {
 
-// The source tree is where this file is.
-const std::string kSample = [] {
-  const std::string here = __FILE__;
-  return here.substr(0, here.rfind("/tests/")) + "/tools/sample/shop.toml";
-}();
+const std::string kSample = DEJA_SOURCE_DIR "/tools/sample/shop.toml";
 
 TEST(SampleConfig, UsesEveryFeatureTypeWithinThreeKibibytes) {
   const auto result = load_config(kSample, test_options());
