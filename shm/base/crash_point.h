@@ -5,6 +5,9 @@
 // BUS, ILL, FPE, ABRT: as if the code there were broken; STOP: as if it hung).
 // CRASH_POINT_FOR("worker.poison_apply", bytes, size) is one for which only these bytes count:
 // those of DEJA_CRASH_KEY, where that is set. Any thread.
+//
+// A test that forks its victims can't go by the environment, which is read once: it has arm(), and
+// observe() to learn which points a run meets. Both before the first thread.
 #pragma once
 
 #include <signal.h>
@@ -21,8 +24,20 @@ class CrashPoints {
  public:
   static bool armed() { return instance().name_ != nullptr; }
 
+  /// As the two variables do, for a test.
+  static void arm(const char* name, long passes) {
+    instance().name_ = name;
+    instance().passes_left_.store(passes, std::memory_order_relaxed);
+  }
+  /// Calls `visitor` at every point instead of dying; nullptr ends that. For a test.
+  static void observe(void (*visitor)(const char* name)) {
+    instance().visitor_ = visitor;
+    instance().name_ = visitor != nullptr ? "" : nullptr;
+  }
+
   static void reach(const char* name) {
     CrashPoints& points = instance();
+    if (points.visitor_ != nullptr) return points.visitor_(name);
     if (std::strcmp(points.name_, name) != 0) return;
     if (points.passes_left_.fetch_sub(1, std::memory_order_relaxed) > 0) return;
     raise(points.signal_);
@@ -61,6 +76,7 @@ class CrashPoints {
   const char* name_;
   const char* key_;
   int signal_ = SIGKILL;
+  void (*visitor_)(const char*) = nullptr;
   std::atomic<long> passes_left_{0};
 };
 
