@@ -17,7 +17,8 @@ from appliance import BIN
 KINDS = {"deja-worker": "worker", "deja-ingest": "ingest", "deja-keeper": "keeper",
          "deja-console": "console", "redis-server": "redis", "redis-aof-rewrite": "redis"}
 # How often a kind is chosen, for each of its processes; the tree is chosen like one.
-WEIGHTS = {"worker": 4, "ingest": 8, "keeper": 8, "console": 2, "redis": 4, "supervisor": 3, "tree": 0.7}
+WEIGHTS = {"worker": 4, "ingest": 8, "keeper": 8, "console": 2, "redis": 4, "supervisor": 3,
+           "unborn": 1, "tree": 0.7}
 
 
 def processes_of(directory):
@@ -51,6 +52,7 @@ class Killer:
         self.trees = 0
         self.starts = 0
         self.gave_up = []  # supervisors that ended by themselves: exit statuses
+        self.waits_for_ingest = False  # most new supervisors may come as far as that
 
     def count(self):
         return sum(self.kills.values())
@@ -62,6 +64,7 @@ class Killer:
                 [str(BIN / "deja"), "serve", "-c", str(self.shop.config)], stdout=log, stderr=log,
                 env=self.shop.environment)
         self.starts += 1
+        self.waits_for_ingest = self.rng.random() < 0.7
 
     def see_to_the_supervisor(self):
         """Starts one where there is none. One that ended by itself is written down."""
@@ -73,15 +76,21 @@ class Killer:
                 self.gave_up.append(status)
         self.start()
 
+    def processes(self):
+        """{pid: kind}; a fork of the supervisor that is nobody yet is "unborn"."""
+        return {pid: "unborn" if kind == "supervisor" and pid != self.shop.process.pid else kind
+                for pid, kind in processes_of(self.shop.directory).items()}
+
     def kill(self, pid, kind):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             self.kills[kind] += 1
 
     def kill_one(self):
-        """One kill, or all of the tree; False where nobody is there."""
-        processes = processes_of(self.shop.directory)
-        if not processes:
+        """One kill, or all of the tree; False where nobody is there, or not yet."""
+        processes = self.processes()
+        self.waits_for_ingest = self.waits_for_ingest and "ingest" not in processes.values()
+        if not processes or self.waits_for_ingest:
             return False
         victims = [*processes.items(), (0, "tree")]
         pid, kind = self.rng.choices(victims, [WEIGHTS[kind] for _, kind in victims])[0]

@@ -1,6 +1,8 @@
 """A renderer in a storm: a process that reads the users of all producers on and on, and keeps what was
 wrong. A profile is torn when its sums, counts and total don't tell of one and the same set of events; it
-went back when an event, or a sequence, that it had shown is no longer there."""
+went back when an event, or a sequence, that it had shown is no longer there. A new incarnation begins
+empty, and shows itself while it reads back what is stored: so a renderer that has attached again begins
+anew (what is really lost is for the ledger to tell)."""
 
 import ctypes
 import os
@@ -86,6 +88,7 @@ class Watch:
     """What one reader has seen of everybody."""
 
     def __init__(self):
+        self.users = set()  # of the incarnations before
         self.last = {}
         self.torn = []
         self.back = []
@@ -121,7 +124,7 @@ def read_on(name, directory, prefixes, seed, stop, report):
                 counts["reads"] += 1
                 if status == DEJA_OK:
                     watch.look(f"{prefix}-{number}", sequence, values)
-                    rounds[prefix] = max(newest, number // OPEN_USERS)
+                    rounds[prefix] = max(rounds[prefix], number // OPEN_USERS)
                 elif status == DEJA_BUSY:
                     counts["busy"] += 1
                 elif status == DEJA_UNKNOWN:
@@ -134,6 +137,8 @@ def read_on(name, directory, prefixes, seed, stop, report):
                         pass
                     if status == DEJA_OK:
                         counts["incarnations"] += 1
+                        watch.users |= set(watch.last)
+                        watch.last.clear()
                         if renderer.incarnation <= before:
                             watch.other.append(f"stale, and {before} is followed by "
                                                f"{renderer.incarnation}")
@@ -143,5 +148,5 @@ def read_on(name, directory, prefixes, seed, stop, report):
                     watch.other.append(f"status {status}")
         if len(watch.torn) + len(watch.back) + len(watch.other) > 20:
             break
-    report.put({**counts, "users": len(watch.last), "torn": watch.torn, "back": watch.back,
+    report.put({**counts, "users": len(watch.users | set(watch.last)), "torn": watch.torn, "back": watch.back,
                 "other": watch.other})

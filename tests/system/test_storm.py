@@ -222,13 +222,12 @@ def test_whatever_is_killed_everything_acknowledged_is_there_exactly_once(tmp_pa
             "went_back": len(seen["back"]), "incarnations_seen": seen["incarnations"],
             "left_over": left}))
         assert found["wrong"] == [] and again["wrong"] == [], (found, again)
-        assert found["events"] == found["acked"] == stat["totals"]["applied"] or \
-            found["events"] == found["acked"], found
+        assert found["events"] == found["acked"], found
         assert stat["totals"]["dead"] == 0, "a kill cost an event"
         assert seen["torn"] == seen["back"] == seen["other"] == [], seen
         assert seen["reads"] > 10_000 // SLOW and seen["users"] > 100 // SLOW, seen
         assert left == []
-        assert set(killer.kills) == {"worker", "ingest", "keeper", "console", "redis", "supervisor"}
+        assert set(killer.kills) - {"unborn"} == {"worker", "ingest", "keeper", "console", "redis", "supervisor"}
         assert killer.trees > 0
     except BaseException:
         print(f"{killer.kills}, {killer.trees} trees; deja serve had said:\n{shop.log_text()}")
