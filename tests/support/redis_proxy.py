@@ -2,6 +2,7 @@
 and put back; a proxy on a unix socket that knows where a command or a reply ends, and delays, cuts and
 repeats them; a client, enough for looking."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -145,7 +146,8 @@ class RedisProxy:
         self.server = server
         self.rng = random.Random(seed)
         self.calm()
-        self.counts = dict(delayed=0, cut=0, repeated_commands=0, repeated_replies=0, late=0)
+        self.counts = dict(delayed=0, cut=0, cut_commands=0, repeated_commands=0,
+                           repeated_replies=0, late=0)
         self.kept = []  # commands to be sent again, late
         self.pairs = []
         self.listener = socket.socket(socket.AF_UNIX)
@@ -155,6 +157,7 @@ class RedisProxy:
 
     def calm(self):
         self.delay_s = self.cut = self.repeat_command = self.repeat_reply = self.late = 0
+        self.cut_command = 0
 
     def happens(self, probability, name):
         if self.rng.random() >= probability:
@@ -177,7 +180,7 @@ class RedisProxy:
                 continue
             pair = (client, server)
             self.pairs.append(pair)
-            wanted = []  # for each command on its way, whether its reply is for the client
+            wanted = collections.deque()  # for each command on its way: is its reply for the client?
             for target in (self.forward_commands, self.forward_replies):
                 threading.Thread(target=self.until_broken, args=(target, pair, wanted),
                                  daemon=True).start()
@@ -193,6 +196,12 @@ class RedisProxy:
         for command in values_from(client):
             if b"EVALSHA" in command[:40] and self.happens(self.late, "late"):
                 self.kept.append(command)
+            if b"EVALSHA" in command[:40] and self.happens(self.cut_command, "cut_commands"):
+                wanted.append(None)  # it and all behind it get lost; what is before is answered
+                server.sendall(encoded("PING"))
+                while client.recv(1 << 16):
+                    pass
+                return
             wanted.append(True)
             if self.happens(self.repeat_command, "repeated_commands"):
                 wanted.append(False)
@@ -201,7 +210,10 @@ class RedisProxy:
 
     def forward_replies(self, client, server, wanted):
         for reply in values_from(server):
-            if not wanted.pop(0):
+            kept = wanted.popleft()
+            if kept is None:
+                return
+            if not kept:
                 continue
             if self.delay_s and self.happens(0.3, "delayed"):
                 time.sleep(self.rng.uniform(0, self.delay_s))

@@ -78,8 +78,13 @@ class Killer:
 
     def processes(self):
         """{pid: kind}; a fork of the supervisor that is nobody yet is "unborn"."""
-        return {pid: "unborn" if kind == "supervisor" and pid != self.shop.process.pid else kind
-                for pid, kind in processes_of(self.shop.directory).items()}
+        found = {pid: "unborn" if kind == "supervisor" else kind
+                 for pid, kind in processes_of(self.shop.directory).items()}
+        if self.shop.process.poll() is None:
+            found[self.shop.process.pid] = "supervisor"
+        else:
+            found.pop(self.shop.process.pid, None)
+        return found
 
     def kill(self, pid, kind):
         with contextlib.suppress(ProcessLookupError):
