@@ -109,9 +109,8 @@ int run(const char* address, const char* ledger_path, const std::string& prefix,
   std::printf("{\"taken\": %" PRIu64 ", \"acked\": %" PRIu64 ", \"refused\": %" PRIu64
               ", \"sent_again\": %" PRIu64 ", \"retried\": %" PRIu64 ", \"connections\": %" PRIu64
               ", \"level\": %d, \"failure\": \"%s\"}\n",
-              stats.taken, stats.acked, refused, stats.sent_again, stats.retried,
-              stats.connections, static_cast<int>(producer.ack_level()),
-              producer.failure().c_str());
+              stats.taken, stats.acked, refused, stats.sent_again, stats.retried, stats.connections,
+              static_cast<int>(producer.ack_level()), producer.failure().c_str());
   return all && refused == 0 ? 0 : 1;
 }
 
