@@ -259,7 +259,6 @@ void WriteBehind::add_watermark(std::uint32_t shard) {
 
 /// False when the pass was abandoned.
 bool WriteBehind::exchange_batch() {
-  std::size_t settled = 0;
   if (!parts_.make_durable()) {
     // What was appended must not be sent, and there is no taking it back but with the connection.
     for (const Sent& sent : batch_) put_back(sent);
@@ -268,14 +267,13 @@ bool WriteBehind::exchange_batch() {
     return false;
   }
   CRASH_POINT("keeper.before_write");
-  const Status done =
-      parts_.store.connection().exchange([&](std::size_t index, const RedisReply& reply) {
-        settle(batch_[index], reply);
-        settled = index + 1;
-      });
+  const Status done = parts_.store.connection().exchange(
+      [&](std::size_t index, const RedisReply& reply) { settle(batch_[index], reply); });
   CRASH_POINT("keeper.after_replies");  // @F: Redis ahead of its watermark
   if (!done) {
-    for (std::size_t index = settled; index < batch_.size(); ++index) put_back(batch_[index]);
+    // What was settled too: of a broken line no reply is known to be its own. Once more is
+    // harmless.
+    for (const Sent& sent : batch_) put_back(sent);
     abandon_pass();
     disconnected(done.error().message());
     return false;

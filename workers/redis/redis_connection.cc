@@ -132,6 +132,20 @@ Result<bool> RedisConnection::receive_some() {
 }
 
 Status RedisConnection::exchange(const Visit& visit) {
+  if (appended_count_ == 0) return Done{};
+  const std::size_t asked = appended_count_;
+  const std::string fence = "deja " + std::to_string(++fence_);
+  append({"ECHO", fence});
+  bool in_step = false;
+  Status done = exchange_all([&](std::size_t index, RedisReply reply) {
+    if (index < asked) return visit(index, std::move(reply));
+    in_step = reply.text() == fence;
+  });
+  if (done.ok() && !in_step) return broken("its replies are not those to what was asked");
+  return done;
+}
+
+Status RedisConnection::exchange_all(const Visit& visit) {
   const std::size_t expected = appended_count_;
   std::size_t answered = 0;
   std::size_t sent = 0;
@@ -176,7 +190,7 @@ bool RedisConnection::alive() const {
 Result<RedisReply> RedisConnection::command(std::initializer_list<std::string_view> arguments) {
   append(arguments);
   RedisReply answer;
-  Status done = exchange([&](std::size_t, RedisReply reply) { answer = std::move(reply); });
+  Status done = exchange_all([&](std::size_t, RedisReply reply) { answer = std::move(reply); });
   if (!done) return done.error();
   return answer;
 }

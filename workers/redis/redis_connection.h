@@ -49,7 +49,8 @@ class RedisConnection {
   [[nodiscard]] std::size_t appended_count() const { return appended_count_; }
 
   /// Sends what was appended and reads all replies: `visit(index, reply)` for each, errors of
-  /// single commands included. An Error is one of the connection; then the rest was not visited.
+  /// single commands included. An Error is one of the connection; then the rest was not visited,
+  /// and what was visited may have been the reply to another command: see 3.
   using Visit = std::function<void(std::size_t index, RedisReply reply)>;
   [[nodiscard]] Status exchange(const Visit& visit);
 
@@ -74,6 +75,7 @@ class RedisConnection {
   Status send_some(std::size_t& sent);
   /// False when there is no byte to read yet.
   Result<bool> receive_some();
+  Status exchange_all(const Visit& visit);
   [[nodiscard]] Error broken(std::string_view what, int error_number = 0) const;
 
   RedisUrl url_;
@@ -82,6 +84,7 @@ class RedisConnection {
   std::unique_ptr<redisContext, FreeContext> context_;
   std::string output_;
   std::size_t appended_count_ = 0;
+  std::uint64_t fence_ = 0;
 };
 
 }  // namespace deja
