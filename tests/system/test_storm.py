@@ -121,6 +121,7 @@ def storm(shop, killer, load, progress):
 def calm(shop, killer, load, progress):
     """Nobody is killed until every producer has got acks again."""
     before = list(progress.acked)
+    print(f"{killer.count()} kills, acked {before}", flush=True)
     deadline = time.monotonic() + CALM_SECONDS
     while not progress.moved_since(before, 1):
         load.check_alive()
