@@ -45,7 +45,7 @@ dedup_window = 50_000
 
 KILLS = int(os.environ.get("DEJA_STORM_KILLS", 100 if os.environ.get("DEJA_SANITIZE") else 500))
 RATE = float(os.environ.get("DEJA_STORM_RATE", 2000 / SLOW))
-MEAN_PAUSE_S = 0.15 * SLOW
+MEAN_PAUSE_S = 0.1 * SLOW
 KILLS_BETWEEN_CALMS = 25  # then load must have been seen to flow from every producer
 CALM_SECONDS = 120 * SLOW
 
