@@ -17,8 +17,8 @@ from appliance import BIN
 KINDS = {"deja-worker": "worker", "deja-ingest": "ingest", "deja-keeper": "keeper",
          "deja-console": "console", "redis-server": "redis", "redis-aof-rewrite": "redis"}
 # How often a kind is chosen, for each of its processes; the tree is chosen like one.
-WEIGHTS = {"worker": 4, "ingest": 8, "keeper": 8, "console": 2, "redis": 4, "supervisor": 3,
-           "unborn": 1, "tree": 0.7}
+WEIGHTS = {"worker": 4, "ingest": 8, "keeper": 8, "console": 2, "redis": 4, "supervisor": 1.5,
+           "unborn": 1, "tree": 0.4}
 
 
 def processes_of(directory):
