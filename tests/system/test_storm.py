@@ -47,7 +47,7 @@ KILLS = int(os.environ.get("DEJA_STORM_KILLS", 100 if os.environ.get("DEJA_SANIT
 RATE = float(os.environ.get("DEJA_STORM_RATE", 2000 / SLOW))
 MEAN_PAUSE_S = 0.1 * SLOW
 KILLS_BETWEEN_CALMS = 40  # then load must have been seen to flow from every producer
-CALM_SECONDS = 120 * SLOW
+CALM_SECONDS = 60 * SLOW
 
 
 def free_ports(count):
@@ -143,7 +143,8 @@ def whole(shop, killer):
             if stat["state"] == "serving" and stat["totals"]["on_their_way"] == 0 and \
                     names >= {"supervisor", "ingest", "keeper", "console", "worker-0", "worker-2"}:
                 return stat
-        assert time.monotonic() < deadline, f"it did not get up:\n{shop.log_text()}"
+        assert time.monotonic() < deadline, (
+            f"it did not get up: {done.stdout[:3000]}\n{done.stderr}\n{shop.log_text()}")
         time.sleep(0.1)
 
 
