@@ -51,6 +51,27 @@ class KeeperJournal : public testing::Test {
     }
     return sequences;
   }
+  static std::uint32_t worker_of(const KeeperAppliance& appliance, const std::string& user) {
+    return appliance.segment().geometry().owner_of(appliance.shard_of_user(user));
+  }
+  /// Serves until the journal can't be written; ada's last views are not in it. How many she has.
+  static std::uint64_t break_journal(KeeperAppliance& appliance) {
+    KeeperOptions options;
+    options.journal_segment_bytes = 1U << 15U;
+    options.drain_bound_ms = 50;
+    appliance.start_keeper(options);
+    EXPECT_TRUE(appliance.recover());
+    EXPECT_TRUE(eventually([&] { return appliance.journal_state() == JournalState::kWriting; }));
+    // Its directory is gone under it: no further segment can be made.
+    std::filesystem::remove_all(appliance.journal_directory());
+    std::uint64_t views = 0;
+    EXPECT_TRUE(eventually([&] {
+      appliance.view("ada");
+      ++views;
+      return appliance.journal_state() == JournalState::kFailed;
+    }));
+    return views;
+  }
   RedisServer redis_;
   std::string directory_;
 };
@@ -161,28 +182,21 @@ TEST_F(KeeperJournal, ADamagedGroupIsNamedAndStopsTheStartUntilALossIsAccepted) 
 
 TEST_F(KeeperJournal, AJournalThatCantBeWrittenIsSaidAndNothingIsDurableOrInRedis) {
   KeeperAppliance appliance(plan());
-  KeeperOptions options;
-  options.journal_segment_bytes = 1U << 15U;
-  options.drain_bound_ms = 50;
-  appliance.start_keeper(options);
-  ASSERT_TRUE(appliance.recover());
-  ASSERT_TRUE(eventually([&] { return appliance.journal_state() == JournalState::kWriting; }));
-  // Its directory is gone under it: no further segment can be made.
-  std::filesystem::rename(directory_ + "/journal", directory_ + "/away");
-  std::filesystem::remove_all(directory_ + "/away");
-  std::uint64_t views = 0;
-  ASSERT_TRUE(eventually([&] {
-    appliance.view("ada");
-    ++views;
-    return appliance.journal_state() == JournalState::kFailed;
-  }));
+  const std::uint64_t views = break_journal(appliance);
   EXPECT_TRUE(appliance.has_error("See to the disk"));
-  const std::uint32_t worker =
-      appliance.segment().geometry().owner_of(appliance.shard_of_user("ada"));
-  EXPECT_LT(appliance.durable_position(worker), appliance.last_ring_end());
+  EXPECT_LT(appliance.durable_position(worker_of(appliance, "ada")), appliance.last_ring_end());
   usleep(50'000);
   EXPECT_LT(std::stoull("0" + redis_.cli("hget " + appliance.redis_key("ada") + " views")), views);
   EXPECT_NE(appliance.stop_keeper().find("keep it"), std::string::npos);
+}
+
+TEST_F(KeeperJournal, ADuplicateIsNotDurableBeforeItsOriginal) {
+  KeeperAppliance appliance(plan());
+  break_journal(appliance);
+  const std::uint64_t original_end = appliance.last_ring_end();
+  appliance.append_log(appliance.shard_of_user("ada"), 0, "", LogKind::kDuplicate);
+  usleep(50'000);
+  EXPECT_LT(appliance.durable_position(worker_of(appliance, "ada")), original_end);
 }
 
 TEST_F(KeeperJournal, AUserWhoComesBackIsHandedWhatIsStored) {

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "tests/support/seed.h"
+#include "workers/keeper/loss_window.h"
 #include "workers/keeper/stored_catalog.h"
 #include "workers/keeper/stored_profile.h"
 #include "workers/keeper/touched_set.h"
@@ -86,6 +87,47 @@ TEST(TouchedSet, TakesBackWhatCouldNotBeWritten) {
   touched.put_back(0, std::move(walked));
   EXPECT_TRUE(touched.shard(0).walk);
   EXPECT_EQ(touched.count(), 0U);
+}
+
+/// Two shards' watermarks and what is confirmed of them; a window of a second.
+struct WindowScene {
+  void tick(std::int64_t at_ms) { window.tick(watermarks, at_ms * 1'000'000); }
+  std::atomic<std::uint64_t> watermarks[2] = {0, 0};
+  std::atomic<std::uint64_t> confirmed[2] = {0, 0};
+  LossWindow window{confirmed, 2, 1'000'000'000};
+};
+
+TEST(LossWindow, ConfirmsWhatStoodForTheWholeWindow) {
+  WindowScene scene;
+  scene.watermarks[0] = 5;
+  scene.tick(0);
+  EXPECT_EQ(scene.confirmed[0], 0U);
+  scene.watermarks[0] = 9;
+  for (std::int64_t at_ms = 100; at_ms < 1000; at_ms += 100) {
+    scene.tick(at_ms);
+    EXPECT_EQ(scene.confirmed[0], 0U) << at_ms;
+  }
+  scene.tick(1000);
+  EXPECT_EQ(scene.confirmed[0], 5U);
+  scene.tick(1100);
+  EXPECT_EQ(scene.confirmed[0], 9U);
+  EXPECT_EQ(scene.confirmed[1], 0U);
+}
+
+TEST(LossWindow, WhatRedisTakesBackIsNotConfirmedByWhatItSaidBefore) {
+  WindowScene scene;
+  scene.watermarks[0] = scene.watermarks[1] = 5;
+  scene.tick(0);
+  scene.watermarks[0] = 9;
+  scene.tick(500);
+  scene.tick(1000);
+  ASSERT_EQ(scene.confirmed[0], 5U);
+  scene.watermarks[0] = 3;
+  scene.window.take_back(0, 3);
+  EXPECT_EQ(scene.confirmed[0], 3U);
+  scene.tick(1500);
+  EXPECT_EQ(scene.confirmed[0], 3U);
+  EXPECT_EQ(scene.confirmed[1], 5U);
 }
 
 TEST(StoredCatalog, IsRefusedWhenItIsNoMessage) {
