@@ -278,6 +278,25 @@ TEST(ShardWriter, StampsGrowAcrossAttaches) {
   EXPECT_GT(attach(memory, geometry).next_stamp(), last);
 }
 
+TEST(ShardWriter, AStampIsNotUsedAgainWhereItsBlockWasBeingRebuilt) {
+  const TableGeometry geometry = geometry_of(16, 1, 1);
+  const ShardMemory memory(geometry);
+  std::uint64_t last = 0;
+  {
+    ShardWriter writer = attach(memory, geometry);
+    ASSERT_TRUE(put(writer, key_of("ann"), 1));
+    ASSERT_TRUE(put(writer, key_of("bob"), 1));
+    last = writer.next_stamp() - 1;
+    ASSERT_TRUE(writer.clear(key_of("bob")));
+  }
+  // Killed as bob's block was built for somebody: the newest stamp is in no block any more.
+  const ShardParts<std::byte> parts(static_cast<std::byte*>(memory.get()), geometry);
+  for (std::uint32_t block = 0; block < geometry.blocks_per_shard; ++block) {
+    if (parts.block(block)[0].load() == last) parts.block(block)[0].store(0);
+  }
+  EXPECT_GT(attach(memory, geometry).next_stamp(), last);
+}
+
 TEST(ShardWriter, SequenceIsKeptForTheNextOwner) {
   const TableGeometry geometry = geometry_of(16, 1, 1);
   const ShardMemory memory(geometry);

@@ -41,6 +41,41 @@ TEST(PowerCut, WhatWasDurableIsThereAndNothingElseIsEverFound) {
   std::printf("%llu power cuts\n", static_cast<unsigned long long>(cuts));
 }
 
+TEST(PowerCut, IdsOutliveACutWhileRoomIsMade) {
+  const std::uint64_t first_seed = test_seed();
+  for (std::uint64_t at = 0; at < seed_count(); ++at) {
+    SCOPED_TRACE("seed " + std::to_string(first_seed + at));
+    FakeDisk disk(first_seed + at);
+    JournalHarness journal(disk, first_seed + at);
+    journal.limits().segment_bytes = 8 << 10;  // each group in a segment of its own
+    for (int life = 0; life < 3; ++life) {
+      try {
+        disk.cut_power_after(60 + journal.random()() % 200);
+        ASSERT_TRUE(journal.begin().ok());
+        for (;;) {
+          journal.append_some();
+          journal.tick();
+          ASSERT_TRUE(journal.prune().ok());
+        }
+      } catch (const PowerCut&) {
+      }
+      disk.restore_power();
+      ASSERT_TRUE(journal.recover());
+    }
+  }
+}
+
+TEST(PowerCut, AFailedWriteIsNotTriedAgainOnItsSegment) {
+  FakeDisk disk(1);
+  JournalHarness journal(disk, 1);
+  ASSERT_TRUE(journal.begin().ok());
+  const JournalSegmentName first = journal.writer().segment();
+  journal.append_some();
+  disk.fail_after(1, EIO);
+  while (!disk.failed() || !journal.writer().idle()) journal.tick();
+  EXPECT_TRUE(first < journal.writer().segment());
+}
+
 TEST(PowerCut, ARefusedCallAtAnyStepMakesNoFalseAck) {
   const std::uint64_t first_seed = test_seed();
   for (const int error_number : {EIO, ENOSPC}) {

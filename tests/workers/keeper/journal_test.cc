@@ -184,8 +184,9 @@ TEST_F(KeeperJournal, AJournalThatCantBeWrittenIsSaidAndNothingIsDurableOrInRedi
   KeeperAppliance appliance(plan());
   const std::uint64_t views = break_journal(appliance);
   EXPECT_TRUE(appliance.has_error("See to the disk"));
-  EXPECT_LT(appliance.durable_position(worker_of(appliance, "ada")), appliance.last_ring_end());
   usleep(50'000);
+  EXPECT_LT(appliance.durable_position(worker_of(appliance, "ada")), appliance.last_ring_end());
+  EXPECT_FALSE(appliance.log_is_given_back(worker_of(appliance, "ada")));
   EXPECT_LT(std::stoull("0" + redis_.cli("hget " + appliance.redis_key("ada") + " views")), views);
   EXPECT_NE(appliance.stop_keeper().find("keep it"), std::string::npos);
 }
@@ -197,6 +198,29 @@ TEST_F(KeeperJournal, ADuplicateIsNotDurableBeforeItsOriginal) {
   appliance.append_log(appliance.shard_of_user("ada"), 0, "", LogKind::kDuplicate);
   usleep(50'000);
   EXPECT_LT(appliance.durable_position(worker_of(appliance, "ada")), original_end);
+}
+
+TEST_F(KeeperJournal, WhatRedisHadForLessThanTheLossWindowStaysInTheJournal) {
+  constexpr int kViews = 20;
+  {
+    KeeperAppliance appliance(plan());
+    KeeperOptions options;
+    options.journal_segment_bytes = 1U << 15U;  // several segments
+    appliance.start_keeper(options);
+    ASSERT_TRUE(appliance.recover());
+    for (int at = 0; at < kViews; ++at) {
+      appliance.view("ada");
+      ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+    }
+    ASSERT_TRUE(eventually([&] { return appliance.counter("deja_journal_segments") > 2; }));
+    usleep(300'000);  // the keeper looks for what may go ten times a second
+    EXPECT_EQ(appliance.stop_keeper(), "");
+  }
+  ASSERT_EQ(redis_.cli("flushall"), "OK");
+  KeeperAppliance appliance(plan());
+  appliance.start_keeper();
+  ASSERT_TRUE(appliance.recover());
+  EXPECT_EQ(appliance.replayed().size(), std::size_t{kViews});
 }
 
 TEST_F(KeeperJournal, AUserWhoComesBackIsHandedWhatIsStored) {

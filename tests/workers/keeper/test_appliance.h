@@ -201,6 +201,11 @@ class KeeperAppliance {
   [[nodiscard]] std::uint64_t durable_position(std::uint32_t worker) const {
     return durable_file_->at<const DurableLayout>()->positions()[worker].value.load();
   }
+  /// Whether the keeper has given back all that the worker logged.
+  [[nodiscard]] bool log_is_given_back(std::uint32_t worker) const {
+    return keeper_logs(keeper_file_->data())[worker].drained_position.value.load() ==
+           workers_[worker].log->published_position();
+  }
   [[nodiscard]] JournalState journal_state() const {
     return static_cast<JournalState>(durable_file_->at<const DurableLayout>()->state.value.load());
   }
@@ -221,7 +226,7 @@ class KeeperAppliance {
 
   void start_keeper(KeeperOptions options = {}) {
     options.redis.connect_ms = 300;
-    options.redis.silence_ms = 400;
+    if (options.redis.silence_ms == RedisLimits{}.silence_ms) options.redis.silence_ms = 400;
     options.write_behind.backoff_max_ms = 100;
     Result<std::unique_ptr<Keeper>> keeper = Keeper::open(segment_directory(), options);
     ASSERT_TRUE(keeper.ok()) << keeper.error().message();

@@ -60,6 +60,27 @@ TEST(WorkerRecovery, StoredProfilesComeBackByteForByteAndCountsGoOnFromThere) {
   EXPECT_EQ(after.counter(kAppliedCounter), 1U);
 }
 
+TEST(WorkerRecovery, AProfileThatIsHandedOverTwiceDoesNotTurnBack) {
+  WorkerWorld before;
+  before.start_fresh();
+  before.ingest.send(view_of("ann"));
+  before.run_dry();
+  SeenProfile older = before.profile("ann");
+  before.ingest.send(view_of("ann"));
+  before.run_dry();
+  SeenProfile newer = before.profile("ann");
+  WorkerWorld after;
+  Worker& worker = after.start();
+  for (SeenProfile* given : {&newer, &older}) {
+    const ProfileCopy copy(given->block.data(), before.fixture.segment().geometry());
+    ASSERT_TRUE(after.keeper.give_profile(before.shard("ann"), copy));
+  }
+  ASSERT_TRUE(after.keeper.give_end());
+  while (!worker.recovered()) worker.duty_cycle();
+  EXPECT_EQ(after.profile("ann").sequence, newer.sequence);
+  EXPECT_EQ(after.profile("ann").views, 2);
+}
+
 TEST(WorkerRecovery, StoredProfilesThatMakeNoSenseAreCountedAndPassedOver) {
   WorkerWorld world;
   Worker& worker = world.start();
