@@ -131,7 +131,7 @@ inline Scene overflow_scene() {
             users.push_back(user);
           }
         }
-        for (int number = 0; number < 8; ++number) step.send(users[number]);
+        for (std::size_t number = 0; number < 8; ++number) step.send(users[number]);
         step.send("known");
         step.settle();
         step.send(users[8], 301);
