@@ -372,6 +372,12 @@ TEST_P(LoopTest, DrainsWhatIsUnderWayAndTakesNothingNew) {
 }
 
 TEST_P(LoopTest, OutOfDescriptorsItSleepsAndAcceptsLater) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP()
+      << "UBSan's look at an object's type opens a pipe, and there is no descriptor for it";
+#endif
+#endif
   start();
   const int first = client();
   const int second = client();
