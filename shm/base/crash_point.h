@@ -6,15 +6,20 @@
 // CRASH_POINT_FOR("worker.poison_apply", bytes, size) is one for which only these bytes count:
 // those of DEJA_CRASH_KEY, where that is set. Any thread.
 //
+// DEJA_CRASH_VISITED names a file to which the name of every point that was died at is added: the
+// suite as a whole is held to visit them all.
+//
 // A test that forks its victims can't go by the environment, which is read once: it has arm(), and
 // observe() to learn which points a run meets. Both before the first thread.
 #pragma once
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -40,6 +45,7 @@ class CrashPoints {
     if (points.visitor_ != nullptr) return points.visitor_(name);
     if (std::strcmp(points.name_, name) != 0) return;
     if (points.passes_left_.fetch_sub(1, std::memory_order_relaxed) > 0) return;
+    points.note_visit(name);
     raise(points.signal_);
     for (;;) pause();
   }
@@ -55,6 +61,15 @@ class CrashPoints {
       passes_left_.store(std::atol(count), std::memory_order_relaxed);
     }
     if (const char* signal = std::getenv("DEJA_CRASH_SIGNAL")) signal_ = number_of(signal);
+  }
+  void note_visit(const char* name) const {
+    if (visited_ == nullptr) return;
+    const int file = open(visited_, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0) return;
+    char line[128];
+    const int size = std::snprintf(line, sizeof line, "%s\n", name);
+    (void)!write(file, line, static_cast<std::size_t>(size));
+    close(file);
   }
   static CrashPoints& instance() {
     static CrashPoints points;
@@ -75,6 +90,7 @@ class CrashPoints {
 
   const char* name_;
   const char* key_;
+  const char* visited_ = std::getenv("DEJA_CRASH_VISITED");
   int signal_ = SIGKILL;
   void (*visitor_)(const char*) = nullptr;
   std::atomic<long> passes_left_{0};

@@ -131,6 +131,36 @@ INSTANTIATE_TEST_SUITE_P(At, JournalCrashPoint,
                            return name;
                          });
 
+/// Points of handing over what is stored of a user who came back: the next keeper does it again.
+class StoredPartCrashPoint : public KeeperCrash, public testing::WithParamInterface<const char*> {};
+
+TEST_P(StoredPartCrashPoint, LeavesNoProfilePartial) {
+  SKIP_WITHOUT_REDIS();
+  ASSERT_TRUE(redis_.start());
+  KeeperAppliance appliance(plan());
+  appliance.start_keeper();
+  ASSERT_TRUE(appliance.recover());
+  appliance.view("ada");
+  ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+  ASSERT_EQ(appliance.stop_keeper(), "");
+  appliance.publish("ada", appliance.log("ada", kLogBeganPartial), "p2", kFlagPartial);
+  const pid_t child = start_keeper_process(appliance, GetParam());
+  ASSERT_EQ(ended_by(child), SIGKILL);
+  const bool given = appliance.take_part("ada").has_value();
+  EXPECT_EQ(given, std::string_view(GetParam()) == "keeper.after_stored_part");
+  appliance.start_keeper();
+  std::optional<std::pair<std::uint32_t, std::uint64_t>> part;
+  ASSERT_TRUE(eventually([&] { return (part = appliance.take_part("ada")).has_value(); }));
+  EXPECT_EQ(part->first, kReturnStored);
+  EXPECT_EQ(appliance.stop_keeper(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(At, StoredPartCrashPoint,
+                         testing::Values("keeper.before_stored_part", "keeper.after_stored_part"),
+                         [](const auto& point) {
+                           return std::string(point.param).substr(sizeof "keeper." - 1);
+                         });
+
 TEST_F(KeeperCrash, LosesNothingWhenKilledAgainAndAgain) {
   SKIP_WITHOUT_REDIS();
   ASSERT_TRUE(redis_.start());
