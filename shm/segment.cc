@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "shm/catalog_check.h"
 #include "shm/layout_hash.h"
 #include "shm/segment_names.h"
 #include "shm/table_layout.h"
@@ -90,6 +91,10 @@ Result<Segment> Segment::open(const std::string& segment_directory) {
     return kj::ArrayPtr<const capnp::word>(file.at<const capnp::word>(),
                                            file.bytes() / sizeof(capnp::word));
   };
+  const auto damaged = [&](const char* file, const std::string& what) {
+    return Error{std::string("read the ") + file + " of " + segment_directory + ": " + what, 0,
+                 "The segment is damaged: stop the appliance and start it again"};
+  };
   try {
     capnp::ReaderOptions options;
     options.traversalLimitInWords = 1ULL << 40U;  // read again and again, and our own
@@ -97,11 +102,12 @@ Result<Segment> Segment::open(const std::string& segment_directory) {
         std::make_unique<capnp::FlatArrayMessageReader>(words_of(segment.catalog_file_), options);
     segment.settings_reader_ =
         std::make_unique<capnp::FlatArrayMessageReader>(words_of(segment.settings_file_), options);
-    (void)segment.catalog().getFeatures();
-    (void)segment.settings().getAppliance();
+    const Status catalog_read = check_readable(segment.catalog());
+    if (!catalog_read.ok()) return damaged("catalog", catalog_read.error().operation);
+    const Status settings_read = check_readable(segment.settings());
+    if (!settings_read.ok()) return damaged("settings", settings_read.error().operation);
   } catch (const kj::Exception& damage) {
-    return Error{"read the catalog of " + segment_directory + ": " + damage.getDescription().cStr(),
-                 0, "The segment is damaged: stop the appliance and start it again"};
+    return damaged("catalog and the settings", damage.getDescription().cStr());
   }
   return segment;
 }

@@ -25,7 +25,8 @@ namespace deja {
 class FeatureSet {
  public:
   /// Checks the whole catalog (places, limits, indexes, expressions) and says what is wrong with
-  /// it. The set does not refer to the catalog afterwards.
+  /// it. It can be read (shm/catalog_check.h): a segment's can. The set does not refer to it
+  /// afterwards.
   [[nodiscard]] static Result<FeatureSet> compile(schema::Catalog::Reader catalog);
 
   /// In the catalog's order, as are names().

@@ -194,6 +194,67 @@ TEST_F(SegmentTest, DamageIsASentenceAndNotACrash) {
   EXPECT_FALSE(Segment::open(segment_path()).ok());
 }
 
+TEST_F(SegmentTest, ACatalogThatOpensCanBeReadToItsEnd) {
+  capnp::MallocMessageBuilder message;
+  auto catalog = message.initRoot<schema::Catalog>();
+  catalog.setAppliance("shop");
+  catalog.initSlots(1)[0].setPath("properties.id");
+  auto event = catalog.initEvents(1)[0];
+  event.setName("view");
+  event.setMatch("Viewed");
+  event.initFields(1)[0].setName("item");
+  auto feature = catalog.initFeatures(1)[0];
+  feature.setName("last");
+  feature.setOf("item");
+  feature.setWhere("item != 'x'");
+  feature.initSources(1);
+  const auto words = capnp::messageToFlatArray(message);
+  SegmentPlan made = plan();
+  made.catalog.assign(words.asBytes().begin(), words.asBytes().end());
+  ASSERT_TRUE(create_segment(made).ok());
+  MappedFile file =
+      std::move(*Segment::open(segment_path())->map("catalog", MappedFile::Mode::kReadWrite));
+  int refused_count = 0;
+  for (std::size_t at = 0; at < words.size(); ++at) {
+    auto& word = file.at<std::uint64_t>()[at];
+    const std::uint64_t before = word;
+    for (const std::uint64_t damage :
+         {1ULL, 2ULL, 4ULL, 1ULL << 32U, 7ULL << 32U, 1ULL << 40U, ~0ULL}) {
+      word = before ^ damage;
+      const Result<Segment> opened = Segment::open(segment_path());
+      if (opened.ok()) {
+        EXPECT_NO_THROW(static_cast<void>(kj::str(opened->catalog()))) << at << " " << damage;
+      } else {
+        EXPECT_NE(opened.error().message().find("catalog"), std::string::npos);
+        ++refused_count;
+      }
+    }
+    word = before;
+  }
+  EXPECT_GT(refused_count, 20);
+  EXPECT_TRUE(Segment::open(segment_path()).ok());
+}
+
+TEST_F(SegmentTest, ACatalogOfHalfABillionSlotsIsRefused) {
+  // Structs without a word in them take no room, however many a list says it has.
+  const std::uint64_t words[] = {
+      std::uint64_t{5} << 32U,               // one segment of five words
+      std::uint64_t{3} << 48U,               // the catalog: three pointers
+      0,                                     // no appliance
+      0,                                     // no events
+      1 | std::uint64_t{7} << 32U,           // slots: a list with a tag
+      std::uint64_t{(1U << 29U) - 1} << 2U,  // the tag: that many empty structs
+  };
+  SegmentPlan made = plan();
+  made.catalog.resize(sizeof words);
+  std::memcpy(made.catalog.data(), words, sizeof words);
+  ASSERT_TRUE(create_segment(made).ok());
+  const Result<Segment> opened = Segment::open(segment_path());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_NE(opened.error().message().find("262144 elements"), std::string::npos)
+      << opened.error().message();
+}
+
 TEST_F(SegmentTest, AnAbsentOneSaysHowToStartIt) {
   const Result<Segment> opened = Segment::open(segment_path());
   ASSERT_FALSE(opened.ok());
