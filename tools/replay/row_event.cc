@@ -120,7 +120,12 @@ std::string fill(const TextTemplate& text, const Row& row) {
   return filled;
 }
 
-std::optional<std::int64_t> read_time(const ReplayMap& map, const Row& row) {
+/// The instants that an event's JSON can name: the years 0 to 9999.
+bool is_instant(std::int64_t time_us) {
+  return time_us >= -62'167'219'200'000'000 && time_us < 253'402'300'800'000'000;
+}
+
+std::optional<std::int64_t> parse_row_time(const ReplayMap& map, const Row& row) {
   const Value& value = row.values[map.time.column];
   std::int64_t unit_us = 1;
   switch (map.time_unit) {
@@ -144,6 +149,11 @@ std::optional<std::int64_t> read_time(const ReplayMap& map, const Row& row) {
   const double whole = std::floor(*number);
   return static_cast<std::int64_t>(whole) * unit_us +
          std::llround((*number - whole) * static_cast<double>(unit_us));
+}
+
+std::optional<std::int64_t> read_time(const ReplayMap& map, const Row& row) {
+  const std::optional<std::int64_t> time_us = parse_row_time(map, row);
+  return time_us && is_instant(*time_us) ? time_us : std::nullopt;
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ enum class RowOutcome {
   kEvent,
   kNoUser,   ///< neither user nor anonymous has a value
   kNoRule,   ///< no [[event]] holds
-  kBadTime,  ///< the time can't be read
+  kBadTime,  ///< the time can't be read, or lies in no year from 0 to 9999
 };
 
 class RowEvents {

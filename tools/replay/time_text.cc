@@ -16,7 +16,12 @@ std::optional<std::int64_t> parse_time(const std::string& text, const std::strin
   const time_t seconds = timegm(&parts);
   // timegm turns 31 February into 3 March: such a text is no instant.
   if (parts.tm_mday != wanted.tm_mday || parts.tm_mon != wanted.tm_mon) return std::nullopt;
-  return (std::int64_t{seconds} - east_s) * 1'000'000;
+  std::int64_t time_us = 0;  // %s reads any number of seconds
+  if (__builtin_sub_overflow(std::int64_t{seconds}, std::int64_t{east_s}, &time_us) ||
+      __builtin_mul_overflow(time_us, 1'000'000, &time_us)) {
+    return std::nullopt;
+  }
+  return time_us;
 }
 
 std::optional<std::int64_t> parse_moment(std::string_view text, std::int64_t now_us) {

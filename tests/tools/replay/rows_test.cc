@@ -235,6 +235,9 @@ TEST(RowEvents, SayWhyARowIsNone) {
   event_of(rules, "u,t,q\n1.5,1,2\n", RowOutcome::kNoUser);
   event_of(rules, "u,t,q\n1,1,1\n", RowOutcome::kNoRule);
   event_of(rules, "u,t,q\n1,soon,2\n", RowOutcome::kBadTime);
+  // Seconds taken for milliseconds, say: no event can name the year 57647, and none says another.
+  event_of(rules, "u,t,q\n1,1756993536656000,2\n", RowOutcome::kBadTime);
+  event_of(rules, "u,t,q\n1,-62167219200001,2\n", RowOutcome::kBadTime);
   EXPECT_EQ(event_of(rules, "u,t,q\n1,1592337718123.5,2\n", RowOutcome::kEvent).time_us,
             1'592'337'718'123'500);
 }

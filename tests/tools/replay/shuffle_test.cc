@@ -80,6 +80,8 @@ TEST(TimeText, ReadsAFormatWholeOrNotAtAll) {
   EXPECT_EQ(parse_time("1970-01-01 02:00 +0200", "%Y-%m-%d %H:%M %z"), 0);
   EXPECT_FALSE(parse_time("1970-01-02x", "%Y-%m-%d"));
   EXPECT_FALSE(parse_time("2011-02-31", "%Y-%m-%d"));
+  EXPECT_EQ(parse_time("1700000000", "%s"), 1'700'000'000'000'000);
+  EXPECT_FALSE(parse_time("9223372036854775807", "%s"));
 }
 
 }  // namespace
