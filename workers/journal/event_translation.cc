@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "ring/event_record.capnp.h"
@@ -13,8 +14,14 @@ namespace {
 
 std::vector<capnp::word> aligned(std::string_view bytes) {
   std::vector<capnp::word> words(bytes.size() / sizeof(capnp::word));
-  std::memcpy(words.data(), bytes.data(), words.size() * sizeof(capnp::word));
+  if (!words.empty()) {
+    std::memcpy(words.data(), bytes.data(), words.size() * sizeof(capnp::word));
+  }
   return words;
+}
+
+std::string_view view(capnp::Text::Reader text) {
+  return {text.begin(), text.size()};
 }
 
 }  // namespace
@@ -28,24 +35,24 @@ std::optional<EventTranslation> EventTranslation::between(std::string_view from,
     capnp::FlatArrayMessageReader to_message({to_words.data(), to_words.size()});
     const auto old_catalog = from_message.getRoot<schema::Catalog>();
     const auto new_catalog = to_message.getRoot<schema::Catalog>();
+    // Read once: the library counts what is read of a message, and stops at what it takes for an
+    // attack.
+    std::vector<std::string_view> kinds;
+    for (const auto kind : new_catalog.getEvents()) kinds.push_back(view(kind.getName()));
+    std::vector<std::string_view> paths;
+    for (const auto slot : new_catalog.getSlots()) paths.push_back(view(slot.getPath()));
     EventTranslation made;
     for (const auto old_kind : old_catalog.getEvents()) {
       std::uint64_t bits = 0;
-      for (unsigned at = 0; at < new_catalog.getEvents().size() && at < 64; ++at) {
-        if (new_catalog.getEvents()[at].getName() == old_kind.getName()) {
-          bits |= std::uint64_t{1} << at;
-        }
+      for (std::size_t at = 0; at < kinds.size() && at < 64; ++at) {
+        if (kinds[at] == view(old_kind.getName())) bits |= std::uint64_t{1} << at;
       }
       made.kinds_.push_back(bits);
     }
     for (const auto old_slot : old_catalog.getSlots()) {
-      std::uint16_t found = kNoSlot;
-      for (unsigned at = 0; at < new_catalog.getSlots().size(); ++at) {
-        if (new_catalog.getSlots()[at].getPath() == old_slot.getPath()) {
-          found = static_cast<std::uint16_t>(at);
-        }
-      }
-      made.slots_.push_back(found);
+      const auto found = std::find(paths.begin(), paths.end(), view(old_slot.getPath()));
+      made.slots_.push_back(
+          found == paths.end() ? kNoSlot : static_cast<std::uint16_t>(found - paths.begin()));
     }
     return made;
   } catch (const kj::Exception&) {
