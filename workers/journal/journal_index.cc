@@ -73,7 +73,7 @@ void JournalIndex::take(const JournalRecordLayout& record, std::span<const std::
   switch (record.kind) {
     case JournalKind::kEvent: {
       words_.assign((payload.size() + 7) / 8, 0);
-      std::memcpy(words_.data(), payload.data(), payload.size());
+      if (!payload.empty()) std::memcpy(words_.data(), payload.data(), payload.size());
       EventFacts facts;
       const bool understood =
           payload.size() % 8 == 0 &&

@@ -91,7 +91,7 @@ Status JournalPruner::read_ids(JournalSegmentName name, Ids& ids, bool& was_cond
         }
         if (record.kind != JournalKind::kEvent || payload.size() % 8 != 0) return;
         words.resize(payload.size() / 8);
-        std::memcpy(words.data(), payload.data(), payload.size());
+        if (!payload.empty()) std::memcpy(words.data(), payload.data(), payload.size());
         EventFacts event;
         if (read_event_facts(words.data(), words.size(), kKeyBytesMax, event) == nullptr &&
             (event.id_low | event.id_high) != 0) {
