@@ -94,6 +94,9 @@ LogDrain::Taken LogDrain::take(const RingRecord& record, const Into& into) {
     fault_ = "an unknown kind";
   } else if (head_.kind != LogKind::kMerged && head_.ring >= ring_count_) {
     fault_ = "a ring that there is not";
+  } else if (head_.sequence == 0 &&
+             (head_.kind == LogKind::kApplied || head_.kind == LogKind::kMerged)) {
+    fault_ = "an effect without a sequence";
   }
   if (fault_ != nullptr) return Taken::kBroken;
   return head_.sequence == 0 ? Taken::kDone : take_effect(head_, into);

@@ -273,18 +273,19 @@ TEST_F(WriteBehindTest, NamesABrokenLogRecordAndLooksAtItsShards) {
   const std::string user = "ada";
   const std::uint32_t shard = appliance->shard_of_user(user);
   const std::uint32_t worker = shard % 2;
-  // Not its event's size, no event, another worker's shard, no kind, another type.
+  // Not its event's size, no event, another worker's shard, no kind, no sequence, another type.
   appliance->append_log(shard, 1, "1234567");
   appliance->append_log(shard, 1, std::string(64, '\xff'));
   appliance->append_log(shard, 1, KeeperAppliance::event_words(user, shard + 1));
   appliance->append_log(shard, 1, "", static_cast<LogKind>(9));
+  appliance->append_log(shard, 0, KeeperAppliance::event_words(user, shard));
   appliance->append_raw(worker, "short", kLogRecord);
   appliance->append_raw(worker, "12345678", 77);
   appliance->publish(user, 1);
   appliance->count(user, 1);
   ASSERT_TRUE(eventually([&] { return appliance->all_written(); }));
   EXPECT_EQ(redis_.cli("hget " + appliance->redis_key(user) + " views"), "1");
-  EXPECT_EQ(appliance->counter("deja_log_records_total{kind=\"broken\"}"), 6U);
+  EXPECT_EQ(appliance->counter("deja_log_records_total{kind=\"broken\"}"), 7U);
   EXPECT_TRUE(appliance->has_error("log-" + std::to_string(worker) + ": an event that is not"));
   EXPECT_EQ(appliance->stop_keeper(), "");
 }
