@@ -15,6 +15,7 @@
 #include "shm/process_file.h"
 #include "shm/segment.h"
 #include "shm/shard_reader.h"
+#include "tests/support/scratch.h"
 #include "tests/support/test_appliance.h"
 #include "workers/segment_files.h"
 
@@ -24,9 +25,7 @@ class SegmentFixture {
  public:
   /// Stops the test program where the segment can't be made: it stands on nothing then.
   explicit SegmentFixture(const TestAppliance& appliance = TestAppliance::small()) {
-    char path[] = "/dev/shm/deja-unit-XXXXXX";
-    CHECK(mkdtemp(path) != nullptr);
-    directory_ = path;
+    directory_ = make_scratch_directory("deja-unit");
     plan_.directory = directory_;
     plan_.appliance = "test";
     plan_.profiles_max = appliance.profiles_max;

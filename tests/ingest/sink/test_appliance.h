@@ -1,6 +1,6 @@
-// A small appliance for ingest's tests: a segment of its own in /tmp, with the events and paths
-// that the test declares, an EventSink on it, and the workers' and the keeper's ends that the test
-// plays itself.
+// A small appliance for ingest's tests: a segment of its own, with the events and paths that the
+// test declares, an EventSink on it, and the workers' and the keeper's ends that the test plays
+// itself.
 #pragma once
 
 #include <capnp/message.h>
@@ -23,6 +23,7 @@
 #include "ring/verdict.h"
 #include "shm/consumed_layout.h"
 #include "shm/segment.h"
+#include "tests/support/scratch.h"
 
 namespace deja {
 
@@ -88,9 +89,7 @@ class SinkAppliance {
   };
 
   explicit SinkAppliance(const Options& options) : worker_count_(options.worker_count) {
-    char path[] = "/tmp/deja-ingest-XXXXXX";
-    CHECK(mkdtemp(path) != nullptr);
-    directory_ = path;
+    directory_ = make_scratch_directory("deja-ingest");
     SegmentPlan plan = plan_of(options);
     auto report = create_segment(plan);
     if (!report) std::fprintf(stderr, "%s\n", report.error().message().c_str());
