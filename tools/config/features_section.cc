@@ -17,7 +17,7 @@ void lay_out_frame(TableReader& reader, Config& config) {
     feature.spec.bytes = column_bytes(feature.spec);
     feature.spec.offset = static_cast<std::uint32_t>(offset);
     offset += feature.spec.bytes;
-    if (offset <= 2 * kFrameBytesMax) continue;
+    if (offset <= kFrameBytesMax) continue;
     reader.wrong("with " + feature.name + " a profile has more than " +
                      std::to_string(kFrameBytesMax) + " bytes",
                  "keep, track, panes or bytes of the large ones have to be smaller");
