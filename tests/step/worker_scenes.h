@@ -73,6 +73,7 @@ struct Scene {
   TestAppliance appliance = step_appliance();
   std::function<void(StepWorld&)> prepare;  ///< the user who gets one more event in the end: after
   std::string after;
+  std::string dead_at = {};  ///< the steps are those of a successor: the worker died there
 };
 
 inline Scene batch_scene() {
@@ -96,6 +97,14 @@ inline Scene batch_scene() {
             step.send("cas", 105);
           },
           "bob"};
+}
+
+/// Whoever takes over from a worker that died with a whole batch in its log and nothing of it done.
+inline Scene redo_scene() {
+  Scene scene = batch_scene();
+  scene.name = "a redo";
+  scene.dead_at = "worker.after_log";
+  return scene;
 }
 
 inline Scene full_scene() {

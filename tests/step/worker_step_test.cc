@@ -43,6 +43,7 @@ class SteppedWorker {
                  "bell-keeper"}) {
     scene.prepare(step_);
     step_.world.worker.reset();
+    if (!scene.dead_at.empty()) die_in_recovery_at(scene.dead_at, 0);
     memory_.take(start_);
   }
 
@@ -94,9 +95,10 @@ class SteppedWorker {
   static unsigned long long as(std::uint64_t count) { return count; }
 
   void be_the_worker() {
+    if (!scene_.dead_at.empty()) SteppedProcess::stop_here();
     auto worker = Worker::attach(step_.world.fixture.segment(), 0);
     CHECK(worker.ok());
-    SteppedProcess::stop_here();
+    if (scene_.dead_at.empty()) SteppedProcess::stop_here();
     for (int pass = 0; pass < kPassesMax && (*worker)->duty_cycle() != 0; ++pass) {
     }
     SteppedProcess::stop_here();
@@ -200,6 +202,9 @@ void play(const Scene& scene) {
 
 TEST(WorkerStep, ABatchSurvivesAKillBehindEveryInstruction) {
   play(batch_scene());
+}
+TEST(WorkerStep, ARedoSurvivesAKillBehindEveryInstruction) {
+  play(redo_scene());
 }
 TEST(WorkerStep, ARefusalSurvivesAKillBehindEveryInstruction) {
   play(full_scene());
