@@ -45,9 +45,11 @@ def processes_of(directory):
 class Killer:
     """Kills `shop`'s processes; `shop.process` is always the newest supervisor."""
 
-    def __init__(self, shop, rng):
+    def __init__(self, shop, rng, everybody_by):
+        """everybody_by: after so many kills those that chance has spared so far come first."""
         self.shop = shop
         self.rng = rng
+        self.everybody_by = everybody_by
         self.kills = collections.Counter()  # by kind, the tree's members under their own kinds
         self.trees = 0
         self.starts = 0
@@ -91,6 +93,11 @@ class Killer:
             os.kill(pid, signal.SIGKILL)
             self.kills[kind] += 1
 
+    def spared(self):
+        """Kinds that nobody has killed yet."""
+        hit = {*self.kills, *(["tree"] if self.trees else [])}
+        return WEIGHTS.keys() - hit - {"unborn"}  # an unborn one is not there to be waited for
+
     def kill_one(self):
         """One kill, or all of the tree; False where nobody is there, or not yet."""
         processes = self.processes()
@@ -98,6 +105,9 @@ class Killer:
         if not processes or self.waits_for_ingest:
             return False
         victims = [*processes.items(), (0, "tree")]
+        if self.count() >= self.everybody_by:
+            spared = self.spared()
+            victims = [victim for victim in victims if victim[1] in spared] or victims
         pid, kind = self.rng.choices(victims, [WEIGHTS[kind] for _, kind in victims])[0]
         if kind == "tree":
             self.trees += 1

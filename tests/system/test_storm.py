@@ -208,7 +208,7 @@ def test_whatever_is_killed_everything_acknowledged_is_there_exactly_once(tmp_pa
     http, console = free_ports(2)
     profiles = max(20_000, KILLS * int(RATE) // 100)
     shop = Appliance(CONFIG, http=http, console=console, profiles=profiles)
-    killer = Killer(shop, random.Random(seed))
+    killer = Killer(shop, random.Random(seed), KILLS // 2)
     load = None
     try:
         shop.start()
@@ -255,8 +255,7 @@ def test_whatever_is_killed_everything_acknowledged_is_there_exactly_once(tmp_pa
         assert seen["torn"] == seen["back"] == seen["other"] == [], seen
         assert seen["reads"] > 10_000 // SLOW and seen["users"] > 100 // SLOW, seen
         assert left == []
-        assert set(killer.kills) - {"unborn"} == {"worker", "ingest", "keeper", "console", "redis", "supervisor"}
-        assert killer.trees > 0
+        assert killer.spared() == set(), killer.kills
     except BaseException:
         print(f"{killer.kills}, {killer.trees} trees; deja serve had said:\n{shop.log_text()}")
         raise
