@@ -76,6 +76,8 @@ void Machine::step(const State& from, int number, Moves<State>& moves) const {
       to.fifo = 1;
       return;
     case Op::kSleep:
+      return;
+    case Op::kDrain:
       to.fifo = 0;
       return;
     case Op::kFail:
@@ -181,6 +183,8 @@ std::string Machine::describe(const State& before, const State& after) const {
       return text + "ring the bell";
     case Op::kSleep:
       return text + "wake up";
+    case Op::kDrain:
+      return text + "empty the FIFO";
     case Op::kFail:
       return text + what.text;
     default:

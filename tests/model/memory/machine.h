@@ -44,7 +44,8 @@ enum class Op : Byte {
   kIfDifferent,  // registers[a] against registers[b]
   kGoto,
   kRing,   // a byte into the sleeper's FIFO
-  kSleep,  // until there is a byte; empties the FIFO. Waiting here for good is a violation
+  kSleep,  // until there is a byte. Waiting here for good is a violation
+  kDrain,  // empties the FIFO
   kFail,   // `text` is what was broken
   kEnd,
 };
@@ -81,6 +82,7 @@ class Program {
   void go(int label);
   void ring();
   void sleep();
+  void drain();
   void fail(const char* what);
   void label(int number);
   void end();

@@ -46,6 +46,7 @@ constexpr WeakeningFacts kWeakenings[] = {
     {kWakerWithoutFence, "waker_without_fence", "bell", true},
     {kFencesAcquireRelease, "fences_acquire_release", "bell", true},
     {kNoLookAgain, "no_look_again", "bell", true},
+    {kBytesBeforeFlag, "bytes_before_flag", "bell", false},
 };
 static_assert(std::size(kWeakenings) == static_cast<std::size_t>(Weakening::kCount) - 1);
 

@@ -68,6 +68,9 @@ void Program::ring() {
 void Program::sleep() {
   add(Op::kSleep);
 }
+void Program::drain() {
+  add(Op::kDrain);
+}
 void Program::fail(const char* what) {
   add(Op::kFail).text = what;
 }

@@ -36,6 +36,7 @@ enum class Weakening : Byte {
   kWakerWithoutFence,
   kFencesAcquireRelease,
   kNoLookAgain,
+  kBytesBeforeFlag,
   kCount
 };
 
