@@ -124,6 +124,15 @@ constexpr Configuration kConfigurations[] = {
      .prunes = true,
      .settled = true,
      .budget = {.power_losses = 2, .redis_losses = 1, .evictions = 1}},
+    // Everything at once: an event that may come twice, by either ring, for a user who may go.
+    {.name = "world",
+     .events = 2,
+     .rings = 2,
+     .user_of = {0, 0},
+     .log_slots = 2,
+     .settled = true,
+     .budget =
+         {.resends = 1, .worker_kills = 1, .power_losses = 1, .redis_losses = 1, .evictions = 1}},
     // Shared memory, then power, with Redis.
     {.name = "memory",
      .events = 2,
