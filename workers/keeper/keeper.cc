@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "shm/base/clock.h"
 #include "workers/segment_files.h"
@@ -99,11 +100,12 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const std::string& segment_director
   }
   Result<std::unique_ptr<JournalDisk>> disk = open_journal_disk(journal_directory);
   if (!disk) return disk.error();
+  std::string letters_directory = std::filesystem::path(journal_directory).parent_path().string();
   Files files{
       std::move(*segment),     std::move(*file),    ProcessFile(std::move(*process), "keeper"),
       std::move(*table),       std::move(*catalog), std::move(*url),
       std::move(*bell),        std::move(*durable), std::move(logs),
-      std::move(ingest_bells), std::move(*disk)};
+      std::move(ingest_bells), std::move(*disk),    std::move(letters_directory)};
   return std::unique_ptr<Keeper>(new Keeper(std::move(files), options));
 }
 
@@ -131,6 +133,8 @@ Keeper::Keeper(Files files, const KeeperOptions& options)
                journal_limits_of(files_.segment, options)),
       pruner_(*files_.journal_disk, journal_identity_of(files_.segment),
               static_cast<std::uint32_t>(files_.segment.superblock().dedup_window)),
+      letters_(files_.letters_directory, files_.segment.superblock().incarnation,
+               std::string(text_of(files_.segment.catalog_bytes()))),
       epoch_(shared_->epoch.value.load(std::memory_order_relaxed)) {
   const std::int64_t flush_every_us = files_.segment.settings().getFlushEveryUs();
   if (flush_every_us > 0) options_.write_behind.flush_every_ns = flush_every_us * 1000;
@@ -158,7 +162,7 @@ void Keeper::create_write_behind() {
                          readable_,
                          files_.catalog.hash,
                          loss_window_,
-                         [this] { journal_pass(kAllRecords); },
+                         [this] { return drain_all(); },
                          [this] { return make_durable(); }};
   write_behind_.emplace(std::move(parts), options_.write_behind, epoch_);
 }
@@ -189,6 +193,10 @@ void Keeper::idle(IdleStrategy& strategy, std::uint64_t work_count) {
     // keeper, which would cost its worker a system call.
     const std::int64_t window_us = files_.segment.settings().getGroupCommitUs();
     if (window_us > 0) usleep(static_cast<unsigned>(std::min<std::int64_t>(window_us, kNapUs)));
+    return;
+  }
+  if (!letters_.problem().empty()) {
+    usleep(kNapUs);  // a record that waits for the disk is no reason to spin
     return;
   }
   strategy.wait(work_count, files_.bell, [&] { return !logs_empty() || stopping(); });
@@ -239,7 +247,9 @@ Status Keeper::finish() {
     journal_pass(kAllRecords, true);
     if (!all_durable()) {
       if (steady_ns() - begin_ns >= options_.drain_bound_ms * kNsPerMs) {
-        return Error{"events are neither in the journal nor in Redis: " + journal_.problem(), 0,
+        const std::string& why =
+            journal_.problem().empty() ? letters_.problem() : journal_.problem();
+        return Error{"events are neither in the journal nor in Redis: " + why, 0,
                      "They are lost when the segment goes: keep it"};
       }
       journal_.wait(kNapUs * 1000);
@@ -269,8 +279,11 @@ std::uint64_t Keeper::journal_pass(std::uint64_t records_max, bool at_once) {
   journal_.tick(steady_ns(), at_once);
   pruner_.writing(journal_.segment());
   bool any = false;
-  for (LogDrain& log : files_.logs) any |= log.settle(journal_.durable_group(), counters_);
+  for (LogDrain& log : files_.logs) {
+    any |= log.settle(journal_.durable_group(), letters_, counters_);
+  }
   show_journal();
+  show_letters();
   if (any) {
     for (BellRope& rope : files_.ingest_bells) static_cast<void>(rope.ring_if_asleep());
   }
@@ -279,9 +292,21 @@ std::uint64_t Keeper::journal_pass(std::uint64_t records_max, bool at_once) {
 
 std::uint64_t Keeper::drain_logs(std::uint64_t records_max) {
   std::uint64_t count = 0;
-  const LogDrain::Into into{journal_, pruner_, touched_, *stored_parts_, counters_, files_.process};
+  const LogDrain::Into into{journal_, pruner_,   touched_,      *stored_parts_,
+                            letters_, counters_, files_.process};
   for (LogDrain& log : files_.logs) count += log.drain(into, records_max);
   return count;
+}
+
+/// All that was logged when the call began. False: the journal, or a dead letter, has no room.
+bool Keeper::drain_all() {
+  std::vector<std::uint64_t> wanted;
+  for (const LogDrain& log : files_.logs) wanted.push_back(log.logged_position());
+  journal_pass(kAllRecords);
+  for (std::size_t worker = 0; worker < wanted.size(); ++worker) {
+    if (!files_.logs[worker].drained(wanted[worker])) return false;
+  }
+  return true;
 }
 
 bool Keeper::make_durable() {
@@ -329,6 +354,21 @@ void Keeper::show_journal() {
     say("the journal is written again");
   } else {
     complain(journal_problem_);
+  }
+}
+
+void Keeper::show_letters() {
+  counters_.letters.add(letters_.written_count() - letters_shown_);
+  letters_shown_ = letters_.written_count();
+  counters_.letters_dropped.add(letters_.dropped_count() - letters_dropped_shown_);
+  letters_dropped_shown_ = letters_.dropped_count();
+  for (const std::string& note : letters_.take_notes()) complain(note);
+  if (letters_.problem() == letters_problem_) return;
+  letters_problem_ = letters_.problem();
+  if (letters_problem_.empty()) {
+    say("dead letters are kept again");
+  } else {
+    complain(letters_problem_);
   }
 }
 

@@ -21,6 +21,7 @@
 #include "ring/bell.h"
 #include "ring/idle_strategy.h"
 #include "shm/segment.h"
+#include "workers/dead_letters/dead_letters.h"
 #include "workers/journal/journal_index.h"
 #include "workers/journal/journal_pruner.h"
 #include "workers/journal/journal_writer.h"
@@ -71,6 +72,7 @@ class Keeper {
     std::vector<LogDrain> logs;
     std::vector<BellRope> ingest_bells;
     std::unique_ptr<JournalDisk> journal_disk;
+    std::string letters_directory;
   };
   Keeper(Files files, const KeeperOptions& options);
 
@@ -94,8 +96,10 @@ class Keeper {
   std::uint64_t drain_logs(std::uint64_t records_max);
   /// Drains, writes the journal, tells what is durable. Returns how many records it took.
   std::uint64_t journal_pass(std::uint64_t records_max, bool at_once = false);
+  [[nodiscard]] bool drain_all();
   [[nodiscard]] bool make_durable();
   void show_journal();
+  void show_letters();
   /// What is due now and then: confirming, pruning.
   void tend();
   void prune();
@@ -122,6 +126,7 @@ class Keeper {
   StoredImages images_;
   JournalWriter journal_;
   JournalPruner pruner_;
+  DeadLetters letters_;
   std::optional<ReturnRings> rings_;
   std::optional<StoredParts> stored_parts_;
   std::optional<WriteBehind> write_behind_;
@@ -135,6 +140,9 @@ class Keeper {
   std::int64_t tend_at_ns_ = 0;
   std::int64_t parts_at_ns_ = 0;
   std::string journal_problem_;  ///< as it was said last
+  std::string letters_problem_;  ///< likewise
+  std::uint64_t letters_shown_ = 0;
+  std::uint64_t letters_dropped_shown_ = 0;
 };
 
 }  // namespace deja

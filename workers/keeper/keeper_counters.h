@@ -25,6 +25,8 @@ struct KeeperCounters {
         journal_failures(file.counter("deja_journal_failures_total")),
         journal_segments(file.gauge("deja_journal_segments")),
         journal_state(file.gauge("deja_journal_state")),
+        letters(file.counter("deja_dead_letters_total")),
+        letters_dropped(file.counter("deja_dead_letters_dropped_total")),
         replayed(file.counter("deja_journal_replayed_total")),
         partial_wanted(file.gauge("deja_partial_profiles_wanted")),
         stored_parts(file.counter("deja_stored_parts_total")),
@@ -51,8 +53,10 @@ struct KeeperCounters {
   Counter journal_bytes;
   Counter journal_failures;  ///< writes, syncs and new segments that the disk refused
   Counter journal_segments;
-  Counter journal_state;  ///< JournalState: 1 writing, 2 full, 3 failed
-  Counter replayed;       ///< events applied again from the journal
+  Counter journal_state;    ///< JournalState: 1 writing, 2 full, 3 failed
+  Counter letters;          ///< dead letters kept on the disk
+  Counter letters_dropped;  ///< and not kept, for the bound of their file
+  Counter replayed;         ///< events applied again from the journal
   Counter partial_wanted;
   Counter stored_parts;    ///< handed over for partial profiles
   Counter log_records[5];  ///< by LogKind - 1; counted once they are durable

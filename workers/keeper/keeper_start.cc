@@ -92,6 +92,8 @@ Result<bool> Keeper::begin_journal() {
       if (!nap()) return false;
     }
   }
+  // What is wrong with it is said; it holds up nobody until there is a letter to keep.
+  static_cast<void>(letters_.open());
   journal_begun_ = true;
   CRASH_POINT("keeper.after_epoch");
   shared_->epoch.value.store(epoch_, std::memory_order_release);

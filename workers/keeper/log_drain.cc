@@ -10,6 +10,8 @@
 namespace deja {
 namespace {
 
+/// New dead letters kept in one drain: the keeper must give a sign of life in between.
+constexpr unsigned kLettersPerDrain = 32;
 constexpr std::size_t kHeadWords = sizeof(LogRecordLayout) / 8;
 
 }  // namespace
@@ -49,6 +51,7 @@ std::uint64_t LogDrain::drain(const Into& into, std::uint64_t records_max) {
   }
   const std::uint64_t until = consumer_.producer_position();
   std::uint64_t count = 0;
+  letters_left_ = kLettersPerDrain;
   while (count < records_max && consumer_.read_position() != until) {
     const RingRecord record = consumer_.next();
     if (record.outcome == RingRecord::Outcome::kEmpty) break;
@@ -78,6 +81,7 @@ std::uint64_t LogDrain::drain(const Into& into, std::uint64_t records_max) {
 
 LogDrain::Taken LogDrain::take(const RingRecord& record, const Into& into) {
   fault_ = nullptr;
+  letter_ = {};
   if (record.type != kLogRecord) {
     fault_ = "a record of an unknown type";
   } else if (record.size_bytes < sizeof(LogRecordLayout)) {
@@ -99,7 +103,32 @@ LogDrain::Taken LogDrain::take(const RingRecord& record, const Into& into) {
     fault_ = "an effect without a sequence";
   }
   if (fault_ != nullptr) return Taken::kBroken;
+  if (head_.kind == LogKind::kDead) {
+    if (const Taken kept = take_letter(record, into); kept != Taken::kDone) return kept;
+  }
   return head_.sequence == 0 ? Taken::kDone : take_effect(head_, into);
+}
+
+/// Before anything else comes of a dead record: its letter, on the disk.
+LogDrain::Taken LogDrain::take_letter(const RingRecord& record, const Into& into) {
+  if (letters_left_ == 0) return Taken::kNoRoom;
+  DeadLetterLayout letter{};
+  letter.consumed_us = head_.consumed_us;
+  letter.log_position = record.position;
+  letter.ring_position = head_.ring_position;
+  letter.ring_end = head_.ring_end;
+  letter.sequence = head_.sequence;
+  letter.worker = worker_;
+  letter.shard = head_.shard;
+  letter.ring = head_.ring;
+  letter.reason = head_.reason;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(record_.data()) + sizeof head_;
+  const std::optional<DeadLetters::Kept> kept =
+      into.letters.add(letter, {bytes, head_.event_bytes});
+  if (!kept) return Taken::kNoRoom;
+  if (kept->is_new) --letters_left_;
+  letter_ = *kept;
+  return Taken::kDone;
 }
 
 /// A record with a sequence: an effect, or the decision that an event has none.
@@ -179,14 +208,19 @@ void LogDrain::mark(const LogRecordLayout& head, std::uint64_t log_position, std
   into.log_position = log_position;
   if (head.kind < LogKind::kApplied || head.kind > LogKind::kMerged) return;  // a broken record
   ++into.counts[static_cast<unsigned>(head.kind) - 1];
+  if (head.kind == LogKind::kDead && head.sequence != 0 && letter_.number != 0 &&
+      !letter_.settled) {
+    into.decided.push_back(letter_.number);
+  }
   if (head.kind == LogKind::kMerged || (head.kind == LogKind::kDead && head.sequence != 0)) return;
   into.ring_ends[head.ring] = std::max(into.ring_ends[head.ring], head.ring_end);
 }
 
-bool LogDrain::settle(std::uint64_t durable_group, KeeperCounters& counters) {
+bool LogDrain::settle(std::uint64_t durable_group, DeadLetters& letters, KeeperCounters& counters) {
   bool any = false;
   while (!marks_.empty() && marks_.front().group <= durable_group) {
     const Mark& done = marks_.front();
+    if (!letters.settle(done.decided)) break;
     for (std::uint32_t ring = 0; ring < ring_count_; ++ring) {
       std::atomic<std::uint64_t>& position = durable_[ring].value;
       if (done.ring_ends[ring] <= position.load(std::memory_order_relaxed)) continue;

@@ -14,7 +14,10 @@
 //     space is not given back, and its worker's shards are walked in every round.
 //  3. A durable position moves only along the log: a duplicate's record covers its ring position
 //     only behind everything that was logged before it, its original too.
-//  4. Space is given back only for what is durable: who dies in between drains the same records
+//  4. A dead letter is kept (workers/dead_letters), synced, before its record is passed, and a
+//  decision
+//     is noted there as settled once the journal has it, before its space is given back.
+//  5. Space is given back only for what is durable: who dies in between drains the same records
 //     again, and the journal has them twice under the same sequences.
 #pragma once
 
@@ -28,6 +31,7 @@
 #include "ring/positions.h"
 #include "ring/spsc_ring.h"
 #include "shm/segment.h"
+#include "workers/dead_letters/dead_letters.h"
 #include "workers/journal/journal_pruner.h"
 #include "workers/journal/journal_writer.h"
 #include "workers/keeper/keeper_counters.h"
@@ -44,6 +48,7 @@ class LogDrain {
     JournalPruner& pruner;
     TouchedSet& touched;
     StoredParts& stored_parts;
+    DeadLetters& letters;
     KeeperCounters& counters;
     ProcessFile& process;
   };
@@ -54,11 +59,12 @@ class LogDrain {
                                              KeeperLogLayout* positions, PositionLayout* durable);
 
   /// Takes what was published when the call began, `records_max` at most, and as much as the
-  /// journal has room for. Returns how many.
+  /// journal has room for; of new dead letters some dozens, since each waits for the disk. Returns
+  /// how many.
   std::uint64_t drain(const Into& into, std::uint64_t records_max = ~std::uint64_t{0});
 
   /// Tells what is durable now, and gives the space back. True when there was something.
-  bool settle(std::uint64_t durable_group, KeeperCounters& counters);
+  bool settle(std::uint64_t durable_group, DeadLetters& letters, KeeperCounters& counters);
 
   /// How far the worker has logged.
   [[nodiscard]] std::uint64_t logged_position() const { return consumer_.producer_position(); }
@@ -79,6 +85,7 @@ class LogDrain {
     std::uint64_t log_position = 0;
     std::vector<std::uint64_t> ring_ends;  // 0: no record of this ring
     std::array<std::uint64_t, kKinds> counts{};
+    std::vector<std::uint64_t> decided;  // letters whose decisions are in the group
   };
   enum class Taken : std::uint8_t { kDone, kBroken, kNoRoom };
 
@@ -86,6 +93,7 @@ class LogDrain {
            KeeperLogLayout* positions, PositionLayout* durable);
   /// kBroken: `fault_` says what is wrong with it.
   [[nodiscard]] Taken take(const RingRecord& record, const Into& into);
+  [[nodiscard]] Taken take_letter(const RingRecord& record, const Into& into);
   [[nodiscard]] Taken take_effect(const LogRecordLayout& head, const Into& into);
   [[nodiscard]] const char* read_key(const LogRecordLayout& head, Key& key) const;
   void mark(const LogRecordLayout& head, std::uint64_t log_position, std::uint64_t group);
@@ -100,6 +108,8 @@ class LogDrain {
   bool broken_ = false;
   const char* fault_ = nullptr;
   LogRecordLayout head_{};
+  DeadLetters::Kept letter_;           // of the record at hand, where it is a dead one
+  unsigned letters_left_ = 0;          // new ones that this drain may keep
   std::vector<std::uint64_t> record_;  // the copy, of whole words
   std::deque<Mark> marks_;             // oldest first
 };

@@ -135,7 +135,9 @@ bool WriteBehind::begin_pass(std::int64_t now_ns) {
     pass.sequence_before.push_back(parts_.table.shard(shard).sequence());
     work |= pass.sequence_before[shard] > parts_.watermarks[shard].load(std::memory_order_relaxed);
   }
-  parts_.drain_logs();
+  // Records that have not been looked at may lie below the sequences above: what they touched would
+  // be missed, and the watermark would pass over it.
+  if (!parts_.drain_logs()) return false;
   if (!work && parts_.touched.empty()) return false;
   for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
     pass.shards.push_back(parts_.touched.take(shard));

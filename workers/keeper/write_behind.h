@@ -65,7 +65,8 @@ struct WriteBehindParts {
   ReadableFields& readable;
   std::uint64_t catalog_hash;
   LossWindow& loss_window;
-  std::function<void()> drain_logs;  ///< takes all that the logs hold now
+  /// Takes all that the logs hold now. False: some of it has no room for now.
+  std::function<bool()> drain_logs;
   /// Waits until everything that the logs hold now is durable. False: it can't be had for now.
   std::function<bool()> make_durable;
 };
