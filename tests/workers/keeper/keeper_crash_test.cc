@@ -10,6 +10,7 @@
 #include "tests/support/redis_server.h"
 #include "tests/support/seed.h"
 #include "tests/workers/keeper/test_appliance.h"
+#include "workers/dead_letters/dead_letter_scan.h"
 
 namespace deja {
 namespace {
@@ -159,6 +160,48 @@ INSTANTIATE_TEST_SUITE_P(At, StoredPartCrashPoint,
                          testing::Values("keeper.before_stored_part", "keeper.after_stored_part"),
                          [](const auto& point) {
                            return std::string(point.param).substr(sizeof "keeper." - 1);
+                         });
+
+/// Points of the dead letters: wherever the keeper dies, the letters are on the disk, once each.
+class LettersCrashPoint : public KeeperCrash, public testing::WithParamInterface<const char*> {};
+
+TEST_P(LettersCrashPoint, KeepsEveryLetterOnce) {
+  SKIP_WITHOUT_REDIS();
+  ASSERT_TRUE(redis_.start());
+  KeeperAppliance appliance(plan());
+  const pid_t child = start_keeper_process(appliance, GetParam());
+  ASSERT_TRUE(appliance.recover());
+  const std::uint32_t shard = appliance.shard_of_user("mallory");
+  appliance.view("mallory");
+  const std::string broken = "no event at all";
+  const std::string decided = KeeperAppliance::event_words("mallory", shard, 99);
+  appliance.append_log(shard, 0, broken, LogKind::kDead);
+  const std::uint64_t sequence = appliance.log("mallory");
+  appliance.append_log(shard, sequence, decided, LogKind::kDead);
+  appliance.count("mallory", sequence);
+  ASSERT_EQ(ended_by(child), SIGKILL);
+  appliance.start_keeper();
+  appliance.view("mallory");
+  ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+  EXPECT_EQ(field(appliance, "mallory", "views"), "2");
+  EXPECT_EQ(appliance.stop_keeper(), "");
+  const auto bytes = read_dead_letters(appliance.letters_path());
+  ASSERT_TRUE(bytes.ok());
+  const DeadLetterScan found = scan_dead_letters(*bytes);
+  ASSERT_EQ(found.letters.size(), 2U);
+  EXPECT_EQ(std::string(found.letters[0].record.begin(), found.letters[0].record.end()), broken);
+  EXPECT_EQ(std::string(found.letters[1].record.begin(), found.letters[1].record.end()), decided);
+  EXPECT_EQ(found.letters[1].head.sequence, sequence);
+  EXPECT_TRUE(found.letters[1].settled);
+  EXPECT_TRUE(found.damages.empty());
+  EXPECT_EQ(found.tail_bytes, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(At, LettersCrashPoint,
+                         testing::Values("letters.torn", "letters.written", "letters.synced",
+                                         "letters.settled"),
+                         [](const auto& point) {
+                           return std::string(point.param).substr(sizeof "letters." - 1);
                          });
 
 TEST_F(KeeperCrash, LosesNothingWhenKilledAgainAndAgain) {

@@ -197,6 +197,10 @@ class KeeperAppliance {
     return (plan_.durability_directory.empty() ? directory_ : plan_.durability_directory) +
            "/journal";
   }
+  [[nodiscard]] std::string letters_path() const {
+    return (plan_.durability_directory.empty() ? directory_ : plan_.durability_directory) +
+           "/dead_letters";
+  }
   /// Position up to which ring 0 of the worker is durable.
   [[nodiscard]] std::uint64_t durable_position(std::uint32_t worker) const {
     return durable_file_->at<const DurableLayout>()->positions()[worker].value.load();
