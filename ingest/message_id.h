@@ -4,9 +4,13 @@
 // event of their own. Any thread; no allocation.
 #pragma once
 
+#include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <system_error>
 
 namespace deja {
 
@@ -66,9 +70,34 @@ namespace internal {
   return {low, high};
 }
 
+/// Begins a text that names the 128 bits themselves, as 32 hexadecimal digits: of a dead letter
+/// they are all that is known of its id. Whoever writes such a text could have sent the id itself.
+inline constexpr std::string_view kRawIdPrefix = "deja-id:";
+
+/// The text of an id's own bits.
+[[nodiscard]] inline std::string raw_id_text(const MessageId& id) {
+  char digits[33];
+  std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(id.high),
+                static_cast<unsigned long long>(id.low));
+  return std::string(kRawIdPrefix) + digits;
+}
+
+/// False: `text` is no raw id, but a text like any other.
+[[nodiscard]] inline bool read_raw_id(std::string_view text, MessageId& id) {
+  if (text.size() != kRawIdPrefix.size() + 32 || !text.starts_with(kRawIdPrefix)) return false;
+  const char* digits = text.data() + kRawIdPrefix.size();
+  for (std::uint64_t* word : {&id.high, &id.low}) {
+    const auto [end, error] = std::from_chars(digits, digits + 16, *word, 16);
+    if (error != std::errc() || end != digits + 16) return false;
+    digits = end;
+  }
+  return (id.low | id.high) != 0;
+}
+
 /// An empty id is none; no other gives zero in both words.
 [[nodiscard]] inline MessageId message_id_of(std::string_view text) {
   if (text.empty()) return {};
+  if (MessageId raw; read_raw_id(text, raw)) return raw;
   MessageId id = murmur3_128(text.data(), text.size(), 0);
   if (id.low == 0 && id.high == 0) id.low = 1;
   return id;

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "shm/nearest_name.h"
+#include "tools/dlq/dlq.h"
 #include "tools/inspect/get.h"
 #include "tools/inspect/stat.h"
 #include "tools/replay/replay.h"
@@ -54,6 +55,35 @@ void add_replay(CLI::App& app, ReplayOptions& options) {
       ->capture_default_str();
   add_appliance(verb, options.appliance);
   add_json(verb, options.json, "the summary as one line of JSON");
+}
+
+void add_dlq(CLI::App& app, DlqOptions& options) {
+  CLI::App& verb = *app.add_subcommand("dlq", "dead letters: events that no worker could apply");
+  verb.require_subcommand(1);
+  CLI::App& list = *verb.add_subcommand("list", "all of them");
+  CLI::App& show = *verb.add_subcommand("show", "one, as JSON");
+  CLI::App& replay = *verb.add_subcommand("replay", "send one, or all that were not yet, again");
+  show.add_option("N", options.number, "its number")->required();
+  replay.add_option("N", options.number, "its number");
+  replay.add_flag("--all", options.all, "all that were not replayed yet");
+  replay.add_option("--to", options.to,
+                    "HOST:PORT or unix:PATH; without it, the appliance --name on this host");
+  replay.add_option("--write-key", options.write_key,
+                    "where the appliance wants one; env:NAME too");
+  for (CLI::App* each : {&list, &show, &replay}) {
+    add_appliance(*each, options.appliance);
+    each->add_option("--durability", options.durability,
+                     "the [durability] directory, where the appliance is not served here");
+  }
+  add_json(list, options.json, "as JSON");
+  add_json(show, options.json, "as it is anyway");
+  add_json(replay, options.json, "the counts as one line of JSON");
+}
+
+int run_dlq(const CLI::App& verb, const DlqOptions& options) {
+  if (verb.got_subcommand("list")) return run_dlq_list(options);
+  if (verb.got_subcommand("show")) return run_dlq_show(options);
+  return run_dlq_replay(options);
 }
 
 }  // namespace
@@ -108,6 +138,9 @@ int run_cli(int argument_count, char** arguments) {
   add_appliance(errors_verb, errors.appliance);
   add_json(errors_verb, errors.json, "as JSON");
 
+  DlqOptions dlq;
+  add_dlq(app, dlq);
+
   std::string help_for;
   CLI::App& help_verb = *app.add_subcommand("help", "what there is, or how a verb is used");
   help_verb.add_option("VERB", help_for, "the verb");
@@ -135,6 +168,7 @@ int run_cli(int argument_count, char** arguments) {
   if (app.got_subcommand("replay")) return run_replay(replay);
   if (stat_verb.parsed()) return run_stat(stat);
   if (errors_verb.parsed()) return run_errors(errors);
+  if (app.got_subcommand("dlq")) return run_dlq(*app.get_subcommand("dlq"), dlq);
   const CLI::App* verb = nullptr;
   for (const CLI::App* candidate : app.get_subcommands({})) {
     if (candidate->get_name() == help_for) verb = candidate;

@@ -10,13 +10,15 @@
 namespace deja {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kHelp = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 29> kHelp = {{
     {"deja_acks_refused_total",
      "Durable acks taken back, by code; the events were taken all the same."},
     {"deja_alias_total", "Alias calls taken without effect."},
     {"deja_batches_total", "Batches of records that workers applied."},
     {"deja_child_starts_total", "Starts of a child process by the supervisor."},
     {"deja_console_answers_total", "Answers of the console by class of status."},
+    {"deja_dead_letters_dropped_total", "Dead letters not kept: their file is full."},
+    {"deja_dead_letters_total", "Dead letters kept on the disk, for deja dlq."},
     {"deja_event_visible_seconds", "From an event's receipt to its profile's publication."},
     {"deja_events_alias_total", "Alias calls, taken without effect."},
     {"deja_events_applied_total", "Events that changed a profile."},

@@ -295,7 +295,7 @@ std::string state_text(const ApplianceState& state, const Style& style) {
     codes += (codes.empty() ? "  (" : ", ") + code + " " + human_count(count);
   }
   row("rejected", human_count(totals.rejected) + codes + (codes.empty() ? "" : ")"));
-  row("dead", human_count(totals.dead));
+  row("dead", human_count(totals.dead) + (totals.dead > 0 ? "  (deja dlq list names them)" : ""));
   if (totals.received >= totals.accounted()) {
     const std::uint64_t way = totals.received - totals.accounted();
     row("sum", way == 0 ? std::string("every event received is in one of these")

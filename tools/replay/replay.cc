@@ -10,14 +10,13 @@
 
 #include "shm/base/clock.h"
 #include "shm/json_text.h"
-#include "shm/segment.h"
 #include "tools/cli/terminal.h"
 #include "tools/config/duration.h"
 #include "tools/replay/probe.h"
 #include "tools/replay/rows.h"
+#include "tools/replay/send_target.h"
 #include "tools/replay/sender.h"
 #include "tools/replay/shuffle.h"
-#include "tools/serve/start_report.h"
 
 namespace deja {
 namespace {
@@ -36,12 +35,6 @@ struct RowCounts {
 struct Pace {
   double speed = 0;  ///< 0: as fast as it goes
   std::int64_t shuffle_us = 0;
-};
-
-/// Where events go, and whether a reader here can see them.
-struct Target {
-  std::string address;
-  bool on_this_host = false;
 };
 
 int complain(int status, const std::string& text) {
@@ -69,32 +62,6 @@ Result<Pace> pace_of(const ReplayOptions& options) {
     pace.shuffle_us = *within_us;
   }
   return pace;
-}
-
-Result<Target> target_of(const ReplayOptions& options) {
-  const bool http = options.via == "http";
-  std::vector<std::string> local;
-  auto segment = Segment::open(segment_path(options.appliance));
-  if (segment.ok()) {
-    auto report = StartReport::read(segment->path("report"));
-    if (report.ok() && http && !report->http.empty()) local.push_back(report->http);
-    if (report.ok() && !http) local = report->streams;
-  }
-  if (!options.to.empty()) {
-    return Target{options.to, std::find(local.begin(), local.end(), options.to) != local.end()};
-  }
-  if (local.empty()) {
-    return Error{"no appliance \"" + options.appliance.name + "\" listens for " + options.via +
-                     " on this host",
-                 0, "Give its address with --to, or its name with --name and --directory"};
-  }
-  return Target{local.front(), true};
-}
-
-std::string resolved_key(const std::string& key) {
-  if (!key.starts_with("env:")) return key;
-  const char* value = std::getenv(key.c_str() + 4);
-  return value == nullptr ? "" : value;
 }
 
 /// Reads events one by one and counts what is none.
@@ -366,9 +333,9 @@ int run_replay(const ReplayOptions& options) {
   if (!pace.ok()) return complain(2, pace.error().message());
   auto map = ReplayMap::load(options.map);
   if (!map.ok()) return complain(1, map.error().message());
-  auto target = target_of(options);
+  auto target = send_target(options.appliance, options.via, options.to);
   if (!target.ok()) return complain(1, target.error().message());
-  const std::string key = resolved_key(options.write_key);
+  const std::string key = resolved_write_key(options.write_key);
   auto sender = options.via == "http" ? make_http_sender(target->address, key)
                                       : make_stream_sender(target->address, key);
   if (!sender.ok()) return complain(1, sender.error().message());

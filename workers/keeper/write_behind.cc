@@ -215,8 +215,8 @@ void WriteBehind::add_touched(std::uint32_t shard, std::string key, std::uint64_
     if (!counted) parts_.touched.touch(shard, std::move(key), sequence, oldest_us);
     return;
   }
-  // An older copy whose event was counted has no newer version to wait for: a worker publishes before
-  // it counts, unless the event was struck dead, and then this is all that there is.
+  // An older copy whose event was counted has no newer version to wait for: a worker publishes
+  // before it counts, unless the event was struck dead, and then this is all that there is.
   if (outcome == ReadOutcome::kBusy || (copy.sequence() < sequence && !counted)) {
     pass_->had_others = true;
     pass_->held[shard] = pass_->held[shard] || counted;

@@ -1,5 +1,6 @@
 // Dead letters on their way through the keeper: kept before their records are passed, and never the
-// reason that anything else is lost. Against a real redis-server; the workers are played by the test.
+// reason that anything else is lost. Against a real redis-server; the workers are played by the
+// test.
 #include <fstream>
 
 #include "tests/support/redis_server.h"
