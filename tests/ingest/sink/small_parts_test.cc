@@ -32,6 +32,26 @@ TEST(MessageId, OnlyAnEmptyIdIsNone) {
   EXPECT_FALSE(message_id_of(zero).low == 0 && message_id_of(zero).high == 0);
 }
 
+TEST(MessageId, TakesTheBitsThatATextNames) {
+  const MessageId id{0x0123456789abcdefU, 0xfedcba9876543210U};
+  EXPECT_EQ(raw_id_text(id), "deja-id:fedcba98765432100123456789abcdef");
+  const MessageId read = message_id_of(raw_id_text(id));
+  EXPECT_EQ(read.low, id.low);
+  EXPECT_EQ(read.high, id.high);
+  const MessageId hashed = message_id_of("m-1");
+  EXPECT_EQ(message_id_of(raw_id_text(hashed)).low, hashed.low);
+  // Anything else is a text like others.
+  for (const std::string& text :
+       {std::string("deja-id:"), "deja-id:" + std::string(32, '0'),
+        "deja-id:" + std::string(32, 'g'), "deja-id:" + std::string(31, '1'),
+        "deja-id:" + std::string(33, '1'), "deja-id:-" + std::string(31, '1'),
+        "deja-id:0x" + std::string(30, '1'), "Deja-id:" + std::string(32, '1')}) {
+    const MessageId expected = murmur3_128(text.data(), text.size(), 0);
+    EXPECT_EQ(message_id_of(text).low, expected.low) << text;
+    EXPECT_EQ(message_id_of(text).high, expected.high) << text;
+  }
+}
+
 Extraction& event_at(Extraction& event, std::int64_t timestamp, std::int64_t sent_at) {
   event.clear();
   event.has_timestamp = timestamp != -1;
