@@ -11,6 +11,8 @@
 
 #include <capnp/message.h>
 
+#include <filesystem>
+
 #include "ring/event_record.capnp.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/fake_disk.h"
@@ -79,11 +81,12 @@ struct Logged {
 /// The keeper's parts around a drain, new for each log.
 struct Life {
   Life(RedisStore& store, StoredImages& images, TableView& table, ReturnRings& rings,
-       KeeperCounters& counters, std::uint32_t shard_count)
+       KeeperCounters& counters, std::uint32_t shard_count, const std::string& folder)
       : journal(disk, {"test", shard_count, "catalog"}, limits()),
         pruner(disk, {"test", shard_count, "catalog"}, 20),
         touched(shard_count, kTouchedMax),
-        stored_parts(store, images, table, rings, counters) {
+        stored_parts(store, images, table, rings, counters),
+        letters(emptied(folder), 1, "catalog") {
     CHECK(journal.begin(1).ok());
   }
   static JournalLimits limits() {
@@ -91,6 +94,10 @@ struct Life {
     limits.segment_bytes = 64U << 10U;
     limits.group_commit_ns = 0;
     return limits;
+  }
+  static const std::string& emptied(const std::string& folder) {
+    std::filesystem::remove(folder + "/" + kDeadLettersFile);
+    return folder;
   }
   void sync() {
     while (!journal.idle()) {
@@ -104,6 +111,7 @@ struct Life {
   JournalPruner pruner;
   TouchedSet touched;
   StoredParts stored_parts;
+  DeadLetters letters;
 };
 
 class LogWorld {
@@ -122,13 +130,13 @@ class LogWorld {
   void run(Input input) {
     fill(input);
     const std::vector<Logged> logged = look();
-    Life life(store_, images_, table_, rings_, counters_,
-              fixture_.segment().geometry().shard_count);
+    Life life(store_, images_, table_, rings_, counters_, fixture_.segment().geometry().shard_count,
+              fixture_.segment_directory());
     const std::uint64_t broken_before = counters_.broken_records.value();
     const std::uint64_t counted_before = counted();
     auto drain = std::move(*LogDrain::open(fixture_.segment(), kWorker, &positions(), &durable()));
-    const LogDrain::Into into{life.journal,      life.pruner, life.touched,
-                              life.stored_parts, counters_,   process_};
+    const LogDrain::Into into{life.journal, life.pruner, life.touched, life.stored_parts,
+                              life.letters, counters_,   process_};
     std::uint64_t taken = 0;
     for (;;) {
       const std::uint64_t count = drain.drain(into, 3);
@@ -137,7 +145,7 @@ class LogWorld {
       taken += count;
     }
     life.sync();
-    while (drain.settle(life.journal.durable_group(), counters_)) {
+    while (drain.settle(life.journal.durable_group(), life.letters, counters_)) {
     }
     CHECK(drain.settled() && (drain.broken() || drain.empty()));
     CHECK(taken == logged.size());

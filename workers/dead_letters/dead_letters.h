@@ -3,14 +3,12 @@
 //
 //  1. A letter that add() has numbered is on the disk, synced: no kill and no power cut takes it.
 //  2. Who dies before the log's space is given back meets the record again. It is known by its
-//  place
-//     in the log of this incarnation, so a letter is kept once.
+//     place in the log of this incarnation, so a letter is kept once.
 //  3. Where the disk refuses, nothing is numbered: the record stays in the log, problem() says what
 //     to do, and the same call is tried again, a second later at the earliest. What a refused write
 //     has left behind is cut off first.
 //  4. Beyond the bound a letter is counted and not kept (dropped_count()), which problem() says
-//  too:
-//     nothing that was kept ever makes way, and a flood of bad events can't fill the disk.
+//     too: nothing that was kept ever makes way, and a flood of bad events can't fill the disk.
 //  5. A file that is none of ours is set aside under another name, never written over; one that a
 //     person moved away is begun anew.
 //

@@ -15,8 +15,7 @@
 //  3. A durable position moves only along the log: a duplicate's record covers its ring position
 //     only behind everything that was logged before it, its original too.
 //  4. A dead letter is kept (workers/dead_letters), synced, before its record is passed, and a
-//  decision
-//     is noted there as settled once the journal has it, before its space is given back.
+//     decision is noted there as settled once the journal has it, before its space is given back.
 //  5. Space is given back only for what is durable: who dies in between drains the same records
 //     again, and the journal has them twice under the same sequences.
 #pragma once
