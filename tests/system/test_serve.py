@@ -227,7 +227,7 @@ def test_stopping_leaves_nothing_behind_and_starting_again_has_it_all():
         assert not shop.segment.exists()
         assert not (shop.directory / "served.sock").exists()
         left = {path.name for path in (shop.directory / "durable").iterdir()}
-        assert left <= {"appendonlydir", "catalog", "journal", "lock", "redis.log"}, left
+        assert left <= {"appendonlydir", "catalog", "dead_letters", "journal", "lock", "redis.log"}, left
         assert not [pid for pid in processes.values() if runs(pid)]
 
         shop.start()
