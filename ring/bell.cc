@@ -59,7 +59,8 @@ Bell::Bell(MappedFile file, int descriptor)
 Bell::Bell(Bell&& other) noexcept
     : file_(std::move(other.file_)),
       layout_(other.layout_),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      other_(std::exchange(other.other_, -1)) {}
 
 Bell::~Bell() {
   if (descriptor_ >= 0) close(descriptor_);
@@ -75,9 +76,9 @@ void Bell::cancel_sleep() {
 }
 
 void Bell::sleep(std::int64_t bound_ns) {
-  pollfd rung{descriptor_, POLLIN, 0};
+  pollfd rung[] = {{descriptor_, POLLIN, 0}, {other_, POLLIN, 0}};  // -1 is passed over
   const timespec bound{bound_ns / 1'000'000'000, bound_ns % 1'000'000'000};
-  const int ready = ppoll(&rung, 1, &bound, nullptr);
+  const int ready = ppoll(rung, 2, &bound, nullptr);
   if (ready > 0) {
     awake();
   } else {

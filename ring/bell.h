@@ -38,6 +38,8 @@ class Bell {
   void cancel_sleep();
   /// Sleeps until rung, `bound_ns` at most; ends the announcement and empties the FIFO.
   void sleep(std::int64_t bound_ns = kSleepBoundNs);
+  /// Whatever can be read from this descriptor too ends a sleep; -1: nothing. Not closed here.
+  void wake_on(int descriptor) { other_ = descriptor; }
   /// For a loop that polls the FIFO itself (io_uring): its descriptor, and what to call on waking.
   [[nodiscard]] int descriptor() const { return descriptor_; }
   void awake();
@@ -51,6 +53,7 @@ class Bell {
   MappedFile file_;
   BellLayout* layout_;
   int descriptor_;
+  int other_ = -1;
 };
 
 /// A waker's end. One thread; one per peer.

@@ -12,6 +12,10 @@
 // Later, in answer to a log record with kLogBeganPartial:
 //   kReturnStored   as kReturnProfile: the stored part of a profile that is partial now
 //   kReturnNothing  ReturnProfileLayout │ key, with frame_bytes 0: the store has nothing
+//
+// And for a user whom a renderer misses:
+//   kReturnAsked    as kReturnProfile: put in as it was stored where the user is absent; the stored
+//                   part where the profile is partial by then
 #pragma once
 
 #include <cstddef>
@@ -26,6 +30,7 @@ inline constexpr std::uint32_t kReturnEvent = 4;
 inline constexpr std::uint32_t kReturnIds = 5;
 inline constexpr std::uint32_t kReturnStored = 6;
 inline constexpr std::uint32_t kReturnNothing = 7;
+inline constexpr std::uint32_t kReturnAsked = 8;
 
 /// ReturnShardLayout::flags: the store has profiles of this shard that were not handed over, since
 /// the table has no room for all of them.

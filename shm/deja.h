@@ -12,8 +12,8 @@
  *
  * Needs libc alone. Nothing here writes to the appliance, takes a lock or logs; a reader can't slow
  * it down, and it can't make a reader wait. deja_open, deja_reattach and deja_close allocate and
- * make system calls; deja_wait naps; nothing else does either. (The first touch of a page of the
- * table costs the kernel a minor fault, once in a process.)
+ * make system calls; deja_ask makes some; deja_wait naps; nothing else does either. (The first
+ * touch of a page of the table costs the kernel a minor fault, once in a process.)
  *
  * Values are finished at read time: a profile is copied as the worker left it, and deja_number and
  * its like say what it means at the instant `now_us` that the caller gives: panes that have left a
@@ -158,6 +158,16 @@ DEJA_API deja_status deja_get_many(const deja_appliance* appliance, const deja_k
 /* The copy with number `index` of those that deja_get_many filled. */
 DEJA_API deja_profile* deja_profile_at(const deja_appliance* appliance, deja_profile* profiles,
                                        size_t index);
+
+/* For users whom deja_get does not know: asks the appliance to bring back what it has stored of
+ * them and keeps out of memory for want of room. Nobody answers; who was stored is there some
+ * milliseconds later, for the next page. In a very full table some of many may find no room: ask
+ * again on the next miss. Three system calls and no wait. Who was never stored costs the server a
+ * look, so ask on a miss, not ahead of one.
+ * DEJA_OK: asked. DEJA_UNKNOWN: no need to, all that is stored of them is in memory. DEJA_BUSY:
+ * more was asked than the server keeps up with, or it is being started again; the next page may
+ * try. DEJA_DENIED, DEJA_STALE, DEJA_RESOURCES, DEJA_MISUSE. */
+DEJA_API deja_status deja_ask(const deja_appliance* appliance, const deja_key* keys, size_t count);
 
 /* A place in a walk over all profiles; start with all zero. */
 typedef struct deja_cursor {

@@ -154,6 +154,10 @@ class Appliance {
     return deja_get(get(), key, profile.get());
   }
 
+  /// For a user whom get() does not know: see deja_ask.
+  [[nodiscard]] deja_status ask(deja_key key) const { return deja_ask(get(), &key, 1); }
+  [[nodiscard]] deja_status ask(std::string_view user) const { return ask(user_key(user)); }
+
   Answer<deja_feature> feature(const char* name) const {
     deja_feature feature = 0;
     const deja_status status = deja_feature_find(get(), name, &feature);

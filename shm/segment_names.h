@@ -19,6 +19,7 @@
 //   return-<w>          keeper        the service                ring/return_record.h
 //   bell-<name>         the sleeper   the service                ring/bell.h
 //   bell-<name>.fifo    —             the service                a FIFO, without incarnation
+//   asked               the keeper    readers write to it        a socket: shm/ask_layout.h
 //   <process>.lock      —             nobody                     shm/place_lock.h, likewise
 #pragma once
 

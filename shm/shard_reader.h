@@ -92,6 +92,11 @@ class ShardReader {
     return ReadOutcome::kAbsent;
   }
 
+  /// Whether the store may have profiles of this shard that are not here.
+  [[nodiscard]] bool has_absent() const {
+    return parts_.header().has_absent.load(std::memory_order_acquire) != 0;
+  }
+
   /// Asks for the line of the key's main bucket ahead of get(key, hash).
   [[nodiscard]] std::uint64_t prefetch(const Key& key) const {
     const std::uint64_t hash = keyed_hash(secret_, key);

@@ -138,6 +138,7 @@ void Worker::open_counters() {
   counters_.replayed = process_.counter("deja_events_replayed_total");
   counters_.return_faults = process_.counter("deja_return_faults_total");
   counters_.evicted = process_.counter("deja_evicted_total");
+  counters_.put_back = process_.counter("deja_profiles_put_back_total");
   counters_.merged = process_.counter("deja_profiles_merged_total");
   counters_.merges_dropped = process_.counter("deja_merges_dropped_total");
   counters_.profiles = process_.gauge("deja_profiles");

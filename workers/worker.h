@@ -78,7 +78,7 @@ class Worker {
   struct Counters {
     Counter applied, duplicate, refused, dead, log_full, verdict_full, batches, late, ids_forgotten;
     Counter profiles, partial, recovered_sequence, returned, return_faults, replayed;
-    Counter evicted, merged, merges_dropped;
+    Counter evicted, put_back, merged, merges_dropped;
     Histogram visible, batch_time;
   };
   enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
@@ -153,6 +153,7 @@ class Worker {
   std::uint64_t take_merges();
   [[nodiscard]] bool take_merge(const RingRecord& record);
   void merge(ShardWriter& shard, std::uint64_t sequence, const ReturnedProfile& returned);
+  [[nodiscard]] bool put_back(const RingRecord& record);
   void drop_answer(const RingRecord& record, bool fault);
   void note_broken_return();
 
@@ -160,6 +161,7 @@ class Worker {
   std::uint64_t take_returned();
   [[nodiscard]] bool take_one_returned(const RingRecord& record);
   [[nodiscard]] bool take_profile(const RingRecord& record);
+  void put_in(ShardWriter& shard, ShardWriter::Draft draft, const ReturnedProfile& returned);
   [[nodiscard]] bool take_event(const RingRecord& record);
   [[nodiscard]] bool take_ids(const RingRecord& record);
   [[nodiscard]] bool take_shard(const RingRecord& record);

@@ -5,10 +5,13 @@
 //   the log's record, published │ the version, published │ shard.sequence │ returned_position │
 //   applied_position
 //
+// And whom a renderer misses is put in as he was stored, where he is still absent.
+//
 // Crash points, in order: worker.after_merge_log, worker.before_merge_publish,
 // worker.after_merge_publish, worker.after_merge_sequence, worker.after_merge_release, and those of
 // store_applied_position(). Killed before the first, the answer is read again; after it, the redo
-// does the rest with the same sequence.
+// does the rest with the same sequence. Of putting back: worker.before_put_back and
+// worker.after_put_back; killed there, the answer is read again, and passed over where it is done.
 #include <algorithm>
 #include <cstring>
 
@@ -49,7 +52,8 @@ std::uint64_t Worker::take_merges() {
 
 /// False where the log has no room for it now.
 bool Worker::take_merge(const RingRecord& record) {
-  const bool stored = record.type == kReturnStored;
+  if (record.type == kReturnAsked && put_back(record)) return true;
+  const bool stored = record.type == kReturnStored || record.type == kReturnAsked;
   ReturnedProfile returned;
   if ((!stored && record.type != kReturnNothing) || record.size_bytes > log_payload_max()) {
     drop_answer(record, true);
@@ -118,6 +122,34 @@ void Worker::merge(ShardWriter& shard, std::uint64_t sequence, const ReturnedPro
   draft.flags = static_cast<std::uint16_t>(draft.flags & ~kFlagPartial);
   CRASH_POINT("worker.before_merge_publish");
   publish(shard, draft);
+}
+
+/// Whom a renderer misses: one store that puts him in as he was stored, as an eviction is one store
+/// that takes him out; neither is logged, since the store has him either way. False: he is here (by
+/// now), or there is no room; or it makes no sense, which the merge says.
+bool Worker::put_back(const RingRecord& record) {
+  ReturnedProfile returned;
+  if (!parse_returned(record.payload, record.size_bytes, WithFrame::kAlways, geometry_, returned) ||
+      !owns(returned.facts.shard)) {
+    return false;
+  }
+  const std::uint32_t shard_index = index_of(returned.facts.shard);
+  ShardWriter& shard = shards_[shard_index];
+  // Newer than the shard is nothing that was stored: later events would seem older than it.
+  if (!shard.has_absent() || returned.facts.sequence > shard.sequence() ||
+      shard.contains(returned.key())) {
+    return false;
+  }
+  // Somebody may go for him only where no other answer waits, as for anybody else.
+  if (!shard.can_insert(returned.key(), 0) && !make_room(shard_index, returned.key(), 0)) {
+    return false;
+  }
+  CRASH_POINT("worker.before_put_back");
+  put_in(shard, shard.begin(returned.key()), returned);
+  CRASH_POINT("worker.after_put_back");
+  returned_.release(record.end_position);
+  counters_.put_back.add();
+  return true;
 }
 
 /// An answer that makes no sense, or that nobody waits for (any more).

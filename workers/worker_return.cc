@@ -73,16 +73,22 @@ bool Worker::take_profile(const RingRecord& record) {
   }
   // One that was taken before a kill is there, and may not turn back.
   if (draft.room == Room::kNew || draft.sequence < stored.sequence) {
-    if (returned.frame != nullptr) std::memcpy(draft.frame, returned.frame, stored.frame_bytes);
-    draft.sequence = stored.sequence;
-    draft.updated_us = stored.updated_us;
-    draft.late = stored.late;
-    draft.flags = stored.flags;
-    publish(shard, draft);
+    put_in(shard, draft, returned);
     counters_.returned.add();
   }
   raise_sequence(stored.shard, stored.sequence);
   return true;
+}
+
+/// As it was stored.
+void Worker::put_in(ShardWriter& shard, ShardWriter::Draft draft, const ReturnedProfile& returned) {
+  const ReturnProfileLayout& stored = returned.facts;
+  if (returned.frame != nullptr) std::memcpy(draft.frame, returned.frame, stored.frame_bytes);
+  draft.sequence = stored.sequence;
+  draft.updated_us = stored.updated_us;
+  draft.late = stored.late;
+  draft.flags = stored.flags;
+  publish(shard, draft);
 }
 
 /// An event of the journal: as in a step from 3 on, but for its id, which comes with kReturnIds.

@@ -9,22 +9,6 @@ namespace {
 /// Keys whose cache misses overlap in deja_get_many.
 constexpr std::size_t kGroupKeys = 16;
 
-/// DEJA_OK when the key can be looked up.
-deja_status check_key(const Attachment& attachment, const deja_key& key) {
-  if (key.bytes == nullptr || key.size == 0 || key.size > kKeyBytesMax || key.name_space > 1) {
-    return DEJA_MISUSE;
-  }
-  return key.size <= attachment.geometry.key_bytes ? DEJA_OK : DEJA_UNKNOWN;
-}
-
-Key key_from(const deja_key& key) {
-  return {static_cast<KeyNamespace>(key.name_space), key.bytes, key.size};
-}
-
-ShardReader<> shard_for(const Attachment& attachment, const Key& key) {
-  return attachment.shard(shard_of(key, attachment.geometry.shard_count));
-}
-
 deja_status answer(const deja_appliance& appliance, ReadOutcome outcome, deja_profile* profile) {
   mark(appliance.attachment, profile, outcome == ReadOutcome::kFound);
   if (outcome == ReadOutcome::kFound) return DEJA_OK;

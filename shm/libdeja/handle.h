@@ -67,6 +67,22 @@ struct Attachment {
   }
 };
 
+/// DEJA_OK when the key can be looked up.
+[[nodiscard]] inline deja_status check_key(const Attachment& attachment, const deja_key& key) {
+  if (key.bytes == nullptr || key.size == 0 || key.size > kKeyBytesMax || key.name_space > 1) {
+    return DEJA_MISUSE;
+  }
+  return key.size <= attachment.geometry.key_bytes ? DEJA_OK : DEJA_UNKNOWN;
+}
+
+[[nodiscard]] inline Key key_from(const deja_key& key) {
+  return {static_cast<KeyNamespace>(key.name_space), key.bytes, key.size};
+}
+
+[[nodiscard]] inline ShardReader<> shard_for(const Attachment& attachment, const Key& key) {
+  return attachment.shard(shard_of(key, attachment.geometry.shard_count));
+}
+
 /// Fills `features` from the message in `catalog` (bytes of anybody). False: damaged, or no memory
 /// (`*no_memory`). The names point into `catalog`.
 [[nodiscard]] bool read_catalog(const char* catalog, std::size_t bytes, std::uint32_t frame_bytes,

@@ -148,3 +148,14 @@ def test_links_in_the_documentation_lead_somewhere():
             if not ((ROOT / path).parent / link).exists():
                 wrong.append(f"{path}: {link}")
     assert wrong == []
+
+
+def test_every_metric_says_what_it_is():
+    named = set()
+    for path in sources():
+        if path.split("/")[0] in {"ingest", "ring", "shm", "workers", "tools"} and "metric_help" not in path:
+            named |= set(re.findall(r'"(deja_[a-z_]+?)(?:\{|")', (ROOT / path).read_text()))
+    helped = re.findall(r'\{"(deja_[a-z_]+)", *\n? *"', (ROOT / "tools/console/metric_help.h").read_text())
+    assert helped == sorted(helped)
+    assert named - set(helped) == set()
+    assert set(helped) - named == set()

@@ -66,6 +66,18 @@ TEST_F(BellTest, AWakeSleeperIsNotRung) {
   EXPECT_FALSE(rung(sleeper));
 }
 
+TEST_F(BellTest, SomethingElseThatIsThereToReadEndsASleepToo) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  Bell sleeper = bell();
+  sleeper.wake_on(ends[0]);
+  Bell moved = std::move(sleeper);
+  ASSERT_EQ(write(ends[1], "x", 1), 1);
+  moved.announce_sleep();
+  moved.sleep(std::int64_t{3600} * 1'000'000'000);  // else the test's own limit ends it
+  EXPECT_EQ(close(ends[0]) + close(ends[1]), 0);
+}
+
 TEST_F(BellTest, ARingBeforeTheSleepEndsIt) {
   Bell sleeper = bell();
   BellRope waker = rope();

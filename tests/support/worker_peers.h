@@ -131,6 +131,10 @@ class TestKeeper {
   bool give_stored(std::uint32_t shard, const ProfileCopy& block) {
     return give(profile_bytes(shard, block), kReturnStored);
   }
+  /// A renderer misses it.
+  bool give_asked(std::uint32_t shard, const ProfileCopy& block) {
+    return give(profile_bytes(shard, block), kReturnAsked);
+  }
   /// The store has nothing of a profile that is partial now.
   bool give_nothing(const Key& key) {
     ReturnProfileLayout nothing{};

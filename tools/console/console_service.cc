@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kProfiles = "/v1/profiles/";
 constexpr int kBusyAttemptsMax = 20;
+constexpr std::int64_t kAskAgainUs = 20'000;
 
 class ConsoleExchange final : public HttpExchange {
  public:
@@ -21,18 +22,15 @@ class ConsoleExchange final : public HttpExchange {
 
   HttpProgress begin(const HttpRequest& request, std::int64_t received_us,
                      HttpAnswer& answer) override {
-    received_us_ = received_us;
-    return service_.begin(request, received_us, answer, target_, token_);
+    return service_.begin(request, received_us, answer, waiting_);
   }
   HttpProgress resume(std::int64_t now_us, HttpAnswer& answer) override {
-    return service_.answer_profile(target_, token_, now_us - received_us_ > kTokenWaitUs, answer);
+    return service_.answer_profile(waiting_, now_us, answer);
   }
 
  private:
   ConsoleService& service_;
-  std::int64_t received_us_ = 0;
-  std::string target_;  // of the profile that waits for its token
-  std::string token_;
+  ProfileRequest waiting_;
 };
 
 void retry_later(HttpAnswer& answer, std::string_view code, std::string_view message) {
@@ -99,9 +97,8 @@ bool ConsoleService::attached() {
   return deja_state(appliance_.get()) == DEJA_OK;
 }
 
-HttpProgress ConsoleService::begin(const HttpRequest& request, std::int64_t /*received_us*/,
-                                   HttpAnswer& answer, std::string& waiting_target,
-                                   std::string& waiting_token) {
+HttpProgress ConsoleService::begin(const HttpRequest& request, std::int64_t received_us,
+                                   HttpAnswer& answer, ProfileRequest& waiting) {
   answer.begin(200);
   if (request.method != HttpMethod::kGet && request.method != HttpMethod::kHead) {
     write_error(answer, 405, "method_not_allowed", "the console answers GET and HEAD");
@@ -134,13 +131,23 @@ HttpProgress ConsoleService::begin(const HttpRequest& request, std::int64_t /*re
     answer_metrics(answer);
     return HttpProgress::kAnswered;
   }
-  waiting_target = request.target;
-  waiting_token = request.header("Deja-Token");
-  return answer_profile(waiting_target, waiting_token, false, answer);
+  waiting = {std::string(request.target), std::string(request.header("Deja-Token")), received_us, 0,
+             0};
+  return answer_profile(waiting, received_us, answer);
 }
 
-HttpProgress ConsoleService::answer_profile(const std::string& target, const std::string& token,
-                                            bool give_up, HttpAnswer& answer) {
+bool ConsoleService::may_come(ProfileRequest& request, const deja_key& key, std::int64_t now_us) {
+  if (request.asked_us == 0) request.asked_us = now_us;
+  if (now_us - request.asked_us >= kStoreWaitUs) return false;
+  // Again and again: in a full table it takes room that others may be quicker to find.
+  if (now_us - request.asked_last_us < kAskAgainUs) return true;
+  request.asked_last_us = now_us;
+  const deja_status asked = deja_ask(appliance_.get(), &key, 1);
+  return asked == DEJA_OK || asked == DEJA_BUSY;
+}
+
+HttpProgress ConsoleService::answer_profile(ProfileRequest& request, std::int64_t now_us,
+                                            HttpAnswer& answer) {
   answer.begin(200);
   answer.header("Cache-Control", "no-store");
   const auto fail = [&](int status, std::string_view code, std::string_view message,
@@ -148,7 +155,7 @@ HttpProgress ConsoleService::answer_profile(const std::string& target, const std
     write_error(answer, status, code, message, path);
     return HttpProgress::kAnswered;
   };
-  const std::string_view whole = target;
+  const std::string_view whole = request.target;
   const std::size_t mark = whole.find('?');
   const std::string_view query =
       mark == std::string_view::npos ? std::string_view() : whole.substr(mark + 1);
@@ -156,10 +163,10 @@ HttpProgress ConsoleService::answer_profile(const std::string& target, const std
       percent_decoded(whole.substr(0, mark).substr(std::min(kProfiles.size(), whole.size())));
   const std::optional<deja_key> key = user ? parse_user(*user) : std::nullopt;
   if (!key) return fail(400, "bad_user", "a user is 1 to 64 bytes, percent-encoded", "USER");
-  const std::int64_t now_us = wall_us();
-  std::int64_t at_us = now_us;
+  const std::int64_t wall_now_us = wall_us();
+  std::int64_t at_us = wall_now_us;
   if (const auto at = query_value(query, "at")) {
-    const auto moment = parse_moment(*at, now_us);
+    const auto moment = parse_moment(*at, wall_now_us);
     if (!moment) return fail(400, "bad_at", "an instant is RFC 3339, or an offset as -2h", "at");
     at_us = *moment;
   }
@@ -167,14 +174,14 @@ HttpProgress ConsoleService::answer_profile(const std::string& target, const std
     retry_later(answer, "stale", "the appliance is stopped or just starting");
     return HttpProgress::kAnswered;
   }
-  if (!token.empty()) {
-    const deja_status visible = deja_wait(appliance_.get(), token.c_str(), 0);
+  if (!request.token.empty()) {
+    const deja_status visible = deja_wait(appliance_.get(), request.token.c_str(), 0);
     if (visible == DEJA_MISUSE) {
       return fail(400, "bad_token", "Deja-Token is not what an answer to events held",
                   "Deja-Token");
     }
     if (visible != DEJA_OK) {
-      if (!give_up) return HttpProgress::kWaiting;
+      if (now_us - request.received_us <= kTokenWaitUs) return HttpProgress::kWaiting;
       retry_later(answer, "not_visible_yet", "the token's events are not visible yet");
       return HttpProgress::kAnswered;
     }
@@ -197,6 +204,7 @@ HttpProgress ConsoleService::answer_profile(const std::string& target, const std
   for (int attempt = 0; status == DEJA_BUSY && attempt < kBusyAttemptsMax; ++attempt) {
     status = deja_get(appliance_.get(), *key, buffer_->get());
   }
+  if (status == DEJA_UNKNOWN && may_come(request, *key, now_us)) return HttpProgress::kWaiting;
   if (status == DEJA_UNKNOWN) return fail(404, "unknown_user", "this user has no profile", "USER");
   if (status != DEJA_OK) {
     retry_later(answer, status == DEJA_BUSY ? "busy" : "stale", deja_status_text(status));

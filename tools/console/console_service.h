@@ -4,6 +4,8 @@
 //
 //   GET /v1/profiles/USER[?fields=a,b][&at=INSTANT]   200 │ 404 unknown user │ 503 busy, stale
 //     Deja-Token in the request: at least as new as that, waited for up to kTokenWaitUs, else 503
+//     One who is not in memory is asked for, and waited for up to kStoreWaitUs, where the store may
+//     have him
 //   GET /metrics                                      200, Prometheus's text
 //   GET /healthz, /readyz                             200 │ readyz 503 unless it can serve
 // Where read keys are set, the first two need one (Basic's user name, or Bearer): else 401.
@@ -21,6 +23,16 @@
 namespace deja {
 
 inline constexpr std::int64_t kTokenWaitUs = 2'000'000;
+inline constexpr std::int64_t kStoreWaitUs = 100'000;
+
+/// A request for a profile, as long as it waits.
+struct ProfileRequest {
+  std::string target;
+  std::string token;
+  std::int64_t received_us = 0;
+  std::int64_t asked_us = 0;       ///< when the store was first asked for its user; 0: it was not
+  std::int64_t asked_last_us = 0;  ///< and last
+};
 
 class ConsoleService final : public HttpService {
  public:
@@ -32,10 +44,9 @@ class ConsoleService final : public HttpService {
 
   // For the exchanges.
   HttpProgress begin(const HttpRequest& request, std::int64_t received_us, HttpAnswer& answer,
-                     std::string& waiting_target, std::string& waiting_token);
-  /// The request's profile once its token is visible. `give_up`: it has waited long enough.
-  HttpProgress answer_profile(const std::string& target, const std::string& token, bool give_up,
-                              HttpAnswer& answer);
+                     ProfileRequest& waiting);
+  /// The request's profile, or that it waits: for its token, or for the store.
+  HttpProgress answer_profile(ProfileRequest& request, std::int64_t now_us, HttpAnswer& answer);
 
  private:
   ConsoleService(const ApplianceName& which, ApplianceHandle appliance, ProcessFile& process);
@@ -43,6 +54,8 @@ class ConsoleService final : public HttpService {
   [[nodiscard]] bool may_read(const HttpRequest& request) const;
   /// Attaches again where the incarnation has ended; whether there is one that serves.
   bool attached();
+  /// Whether a user who is not in memory may be there soon.
+  [[nodiscard]] bool may_come(ProfileRequest& request, const deja_key& key, std::int64_t now_us);
   void answer_metrics(HttpAnswer& answer) const;
   void answer_ready(HttpAnswer& answer);
 

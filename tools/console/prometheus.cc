@@ -5,43 +5,11 @@
 #include <map>
 #include <string_view>
 
+#include "tools/console/metric_help.h"
 #include "tools/inspect/processes.h"
 
 namespace deja {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 29> kHelp = {{
-    {"deja_acks_refused_total",
-     "Durable acks taken back, by code; the events were taken all the same."},
-    {"deja_alias_total", "Alias calls taken without effect."},
-    {"deja_batches_total", "Batches of records that workers applied."},
-    {"deja_child_starts_total", "Starts of a child process by the supervisor."},
-    {"deja_console_answers_total", "Answers of the console by class of status."},
-    {"deja_dead_letters_dropped_total", "Dead letters not kept: their file is full."},
-    {"deja_dead_letters_total", "Dead letters kept on the disk, for deja dlq."},
-    {"deja_event_visible_seconds", "From an event's receipt to its profile's publication."},
-    {"deja_events_alias_total", "Alias calls, taken without effect."},
-    {"deja_events_applied_total", "Events that changed a profile."},
-    {"deja_events_dead_total", "Events that could not be applied and are kept as dead letters."},
-    {"deja_events_duplicate_total", "Events whose id had been seen."},
-    {"deja_events_received_total", "Events received; each ends in exactly one other counter."},
-    {"deja_events_rejected_total", "Events rejected, by code."},
-    {"deja_events_unmatched_total", "Events that no declared event matches."},
-    {"deja_flush_lag_events", "Applied events whose profiles are not in Redis yet."},
-    {"deja_flush_lag_microseconds", "Age of the oldest event that is not in Redis yet."},
-    {"deja_flush_seconds", "Time of one write-behind batch to Redis."},
-    {"deja_future_events_total", "Events from the future, taken as of their receipt."},
-    {"deja_late_total", "Events too old for a feature's window."},
-    {"deja_process_heartbeat_seconds", "When the process last gave a sign of life."},
-    {"deja_process_start_seconds", "When the process was started."},
-    {"deja_process_starts_total", "Lives of the process's place."},
-    {"deja_profiles", "Profiles in memory."},
-    {"deja_rate_limited_total", "Requests and stream batches refused for their rate."},
-    {"deja_redis_connected", "1 while Redis answers."},
-    {"deja_ring_full_total", "Claims refused by a full ring: back-pressure."},
-    {"deja_waiting_age_seconds", "Age of the oldest record that waits in a ring or log."},
-    {"deja_waiting_bytes", "Bytes that wait in a ring or log."},
-}};
 
 /// 1 µs to 10 s in steps of 1, 2, 5.
 constexpr std::array<std::pair<std::uint64_t, const char*>, 22> kBounds = {{
@@ -171,8 +139,8 @@ std::string prometheus_text(const std::vector<ProcessView>& processes,
   }
   std::string text;
   for (const auto& [name, family] : families) {
-    std::string_view help = "See ingest/README.md and workers/README.md.";
-    for (const auto& [known, sentence] : kHelp) {
+    std::string_view help = "Of another version of Deja.";
+    for (const auto& [known, sentence] : kMetricHelp) {
       if (known == name) help = sentence;
     }
     text.append("# HELP ").append(name).append(" ").append(help);

@@ -12,8 +12,8 @@
 #include <optional>
 #include <string>
 
+#include "shm/base/descriptor.h"
 #include "shm/base/result.h"
-#include "tools/serve/descriptor.h"
 
 namespace deja {
 

@@ -1,5 +1,7 @@
 #include "tools/inspect/get.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "shm/base/clock.h"
@@ -10,6 +12,9 @@ namespace deja {
 namespace {
 
 constexpr int kBusyAttemptsMax = 100;
+/// How long one who is not in memory is waited for, where the store may have him.
+constexpr int kStoreWaitMs = 200;
+constexpr int kAskAgainMs = 20;
 
 int complain(int status, const std::string& text) {
   std::fprintf(stderr, "deja: %s\n", text.c_str());
@@ -24,6 +29,28 @@ std::optional<std::int64_t> moment_of(const std::string& at) {
 
 constexpr const char* kMomentRemedy =
     "--at takes an instant in RFC 3339 (2026-02-03T04:05:06Z) or an offset from now (-2h, +1d)";
+
+deja_status get_profile(deja_appliance* appliance, const deja_key& key, deja_profile* into) {
+  deja_status status = DEJA_BUSY;
+  for (int attempt = 0; status == DEJA_BUSY && attempt < kBusyAttemptsMax; ++attempt) {
+    status = deja_get(appliance, key, into);
+  }
+  return status;
+}
+
+/// The same for one who may have left the memory.
+deja_status fetch_profile(deja_appliance* appliance, const deja_key& key, deja_profile* into) {
+  deja_status status = get_profile(appliance, key, into);
+  for (int waited_ms = 0; status == DEJA_UNKNOWN && waited_ms < kStoreWaitMs; ++waited_ms) {
+    if (waited_ms % kAskAgainMs == 0) {
+      const deja_status asked = deja_ask(appliance, &key, 1);
+      if (asked != DEJA_OK && asked != DEJA_BUSY) break;
+    }
+    usleep(1000);
+    status = get_profile(appliance, key, into);
+  }
+  return status;
+}
 
 }  // namespace
 
@@ -40,10 +67,7 @@ int run_get(const GetOptions& options) {
   if (!appliance.ok()) return complain(1, appliance.error().message());
   deja_appliance* handle = appliance->get();
   ProfileBuffer buffer(handle);
-  deja_status status = DEJA_BUSY;
-  for (int attempt = 0; status == DEJA_BUSY && attempt < kBusyAttemptsMax; ++attempt) {
-    status = deja_get(handle, *key, buffer.get());
-  }
+  const deja_status status = fetch_profile(handle, *key, buffer.get());
   if (status == DEJA_UNKNOWN) {
     return complain(1, "no profile of \"" + options.user +
                            "\". No event of this user was applied "

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "shm/base/descriptor.h"
 #include "shm/base/result.h"
-#include "tools/serve/descriptor.h"
 
 namespace deja {
 

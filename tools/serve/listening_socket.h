@@ -4,9 +4,9 @@
 
 #include <string>
 
+#include "shm/base/descriptor.h"
 #include "shm/base/result.h"
 #include "tools/config/listen_address.h"
-#include "tools/serve/descriptor.h"
 
 namespace deja {
 

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "tools/serve/descriptor.h"
+#include "shm/base/descriptor.h"
 
 namespace deja {
 

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <string_view>
 
-#include "tools/serve/descriptor.h"
+#include "shm/base/descriptor.h"
 
 namespace deja {
 

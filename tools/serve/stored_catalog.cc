@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "tools/serve/descriptor.h"
+#include "shm/base/descriptor.h"
 
 namespace deja {
 namespace {

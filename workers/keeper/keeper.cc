@@ -19,6 +19,7 @@ constexpr std::uint64_t kAllRecords = ~std::uint64_t{0};
 constexpr unsigned kNapUs = 1000;
 constexpr std::int64_t kTendEveryNs = 100'000'000;
 constexpr std::int64_t kPartsEveryNs = 2'000'000;
+constexpr std::uint32_t kAsksPerLook = 16;
 /// How long a write to Redis waits for a journal that can't be written.
 constexpr std::int64_t kJournalPatienceNs = 1'000'000'000;
 /// How long a stop waits for a Redis that is away, once the journal has everything.
@@ -101,11 +102,19 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const std::string& segment_director
   Result<std::unique_ptr<JournalDisk>> disk = open_journal_disk(journal_directory);
   if (!disk) return disk.error();
   std::string letters_directory = std::filesystem::path(journal_directory).parent_path().string();
-  Files files{
-      std::move(*segment),     std::move(*file),    ProcessFile(std::move(*process), "keeper"),
-      std::move(*table),       std::move(*catalog), std::move(*url),
-      std::move(*bell),        std::move(*durable), std::move(logs),
-      std::move(ingest_bells), std::move(*disk),    std::move(letters_directory)};
+  Files files{std::move(*segment),
+              std::move(*file),
+              ProcessFile(std::move(*process), "keeper"),
+              std::move(*table),
+              std::move(*catalog),
+              std::move(*url),
+              std::move(*bell),
+              std::move(*durable),
+              std::move(logs),
+              std::move(ingest_bells),
+              std::move(*disk),
+              std::move(letters_directory),
+              std::nullopt};
   return std::unique_ptr<Keeper>(new Keeper(std::move(files), options));
 }
 
@@ -170,6 +179,7 @@ void Keeper::create_write_behind() {
 // --- duty cycle ---------------------------------------------------------------------------------
 
 void Keeper::serve() {
+  open_asked();
   IdleStrategy strategy(schema::Wait::ADAPTIVE);
   std::int64_t due_ns = 0;
   while (!stopping() && write_behind_->fenced().empty()) {
@@ -204,7 +214,8 @@ void Keeper::idle(IdleStrategy& strategy, std::uint64_t work_count) {
 
 void Keeper::tend() {
   const std::int64_t now_ns = steady_ns();
-  if (!stored_parts_->empty() && now_ns >= parts_at_ns_) {
+  if (now_ns >= parts_at_ns_) {
+    take_asked();
     if (Status asked = stored_parts_->tick(); !asked) write_behind_->lost(asked.error().message());
     parts_at_ns_ = steady_ns() + kPartsEveryNs;
   }
@@ -215,6 +226,21 @@ void Keeper::tend() {
   counters_.journal_bytes.set(journal_.written_bytes());
   counters_.journal_failures.set(journal_.failures());
   counters_.journal_segments.set(pruner_.segment_count());
+}
+
+/// Without it all else works, so it is no reason not to begin.
+void Keeper::open_asked() {
+  Result<AskSocket> socket = AskSocket::open(files_.segment);
+  if (!socket) return complain(socket.error().message());
+  files_.asked.emplace(std::move(*socket));
+  files_.bell.wake_on(files_.asked->descriptor());
+}
+
+void Keeper::take_asked() {
+  if (!files_.asked) return;
+  const std::uint64_t broken =
+      files_.asked->receive(kAsksPerLook, [this](const Key& key) { stored_parts_->ask(key); });
+  counters_.asked[kAskedBroken].add(broken);
 }
 
 void Keeper::prune() {

@@ -25,6 +25,7 @@
 #include "workers/journal/journal_index.h"
 #include "workers/journal/journal_pruner.h"
 #include "workers/journal/journal_writer.h"
+#include "workers/keeper/ask_socket.h"
 #include "workers/keeper/keeper_counters.h"
 #include "workers/keeper/log_drain.h"
 #include "workers/keeper/loss_window.h"
@@ -73,6 +74,7 @@ class Keeper {
     std::vector<BellRope> ingest_bells;
     std::unique_ptr<JournalDisk> journal_disk;
     std::string letters_directory;
+    std::optional<AskSocket> asked;
   };
   Keeper(Files files, const KeeperOptions& options);
 
@@ -100,8 +102,10 @@ class Keeper {
   [[nodiscard]] bool make_durable();
   void show_journal();
   void show_letters();
-  /// What is due now and then: confirming, pruning.
+  /// What is due now and then: stored parts, confirming, pruning.
   void tend();
+  void open_asked();
+  void take_asked();
   void prune();
   /// Sleeps as long as nothing is to be expected.
   void idle(IdleStrategy& strategy, std::uint64_t work_count);

@@ -7,6 +7,16 @@
 
 namespace deja {
 
+/// What becomes of a user whom a renderer asks for; of a datagram, where it is broken.
+enum AskedOutcome : std::uint8_t {
+  kAskedGiven,
+  kAskedNothing,
+  kAskedPresent,
+  kAskedTooMany,
+  kAskedBroken,
+  kAskedOutcomes
+};
+
 struct KeeperCounters {
   explicit KeeperCounters(ProcessFile& file)
       : written(file.counter("deja_redis_written_total")),
@@ -31,6 +41,11 @@ struct KeeperCounters {
         partial_wanted(file.gauge("deja_partial_profiles_wanted")),
         stored_parts(file.counter("deja_stored_parts_total")),
         flush_seconds(file.histogram("deja_flush_seconds")) {
+    asked[kAskedGiven] = file.counter("deja_profiles_asked_total{outcome=\"given\"}");
+    asked[kAskedNothing] = file.counter("deja_profiles_asked_total{outcome=\"nothing_stored\"}");
+    asked[kAskedPresent] = file.counter("deja_profiles_asked_total{outcome=\"present\"}");
+    asked[kAskedTooMany] = file.counter("deja_profiles_asked_total{outcome=\"too_many\"}");
+    asked[kAskedBroken] = file.counter("deja_profiles_asked_total{outcome=\"broken\"}");
     log_records[0] = file.counter("deja_log_records_total{kind=\"applied\"}");
     log_records[1] = file.counter("deja_log_records_total{kind=\"duplicate\"}");
     log_records[2] = file.counter("deja_log_records_total{kind=\"refused\"}");
@@ -58,7 +73,8 @@ struct KeeperCounters {
   Counter letters_dropped;  ///< and not kept, for the bound of their file
   Counter replayed;         ///< events applied again from the journal
   Counter partial_wanted;
-  Counter stored_parts;    ///< handed over for partial profiles
+  Counter stored_parts;  ///< handed over for partial profiles
+  Counter asked[kAskedOutcomes];
   Counter log_records[5];  ///< by LogKind - 1; counted once they are durable
   Histogram flush_seconds;
 };

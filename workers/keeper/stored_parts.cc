@@ -6,13 +6,23 @@
 namespace deja {
 namespace {
 
-constexpr std::size_t kAskedAtOnceMax = 128;
+constexpr std::size_t kQuestionsAtOnceMax = 128;
+/// A page's misses are some dozens.
+constexpr std::size_t kAskedMax = 4096;
 
 }  // namespace
 
 void StoredParts::want(std::uint32_t shard, const Key& key, std::uint64_t sequence) {
   wanted_.insert_or_assign(owned_key(key), Wanted{shard, sequence});
   counters_.partial_wanted.set(wanted_.size());
+}
+
+void StoredParts::ask(const Key& key) {
+  if (asked_.size() < kAskedMax) {
+    asked_.insert(owned_key(key));
+  } else {
+    counters_.asked[kAskedTooMany].add();
+  }
 }
 
 void StoredParts::want_all_partial() {
@@ -27,38 +37,58 @@ void StoredParts::want_all_partial() {
   }
 }
 
-Status StoredParts::tick() {
-  if (wanted_.empty() || !store_.connected()) return Done{};
-  std::vector<std::pair<std::string, Wanted>> asked;
-  for (const auto& entry : wanted_) {
-    asked.push_back(entry);
-    if (asked.size() == kAskedAtOnceMax) break;
+std::vector<StoredParts::Question> StoredParts::next_questions() const {
+  std::vector<Question> questions;
+  for (const auto& [owned, wanted] : wanted_) {
+    if (questions.size() == kQuestionsAtOnceMax) return questions;
+    questions.push_back({owned, wanted, false});
   }
+  const std::uint32_t shard_count = table_.geometry().shard_count;
+  for (const std::string& owned : asked_) {
+    if (questions.size() == kQuestionsAtOnceMax) break;
+    questions.push_back({owned, {shard_of(key_of(owned), shard_count), 0}, true});
+  }
+  return questions;
+}
+
+Status StoredParts::tick() {
+  if (empty() || !store_.connected()) return Done{};
+  const std::vector<Question> questions = next_questions();
   RedisConnection& connection = store_.connection();
-  for (const auto& [owned, wanted] : asked) {
-    connection.append({"HGET", profile_key(wanted.shard, key_of(owned)), "image"});
+  for (const Question& question : questions) {
+    const std::string name = profile_key(question.wanted.shard, key_of(question.owned));
+    connection.append({"HGET", name, "image"});
   }
   std::vector<RedisReply> images;
   const Status done = connection.exchange(
       [&](std::size_t, RedisReply reply) { images.push_back(std::move(reply)); });
   if (!done) return done;
-  for (std::size_t at = 0; at < asked.size(); ++at) {
-    const Result<bool> given = give(asked[at].second, asked[at].first, images[at]);
+  for (std::size_t at = 0; at < questions.size(); ++at) {
+    const Result<bool> given = give(questions[at], images[at]);
     if (!given) return given.error();
-    if (*given) wanted_.erase(asked[at].first);
+    if (!*given) continue;
+    if (questions[at].asked) {
+      asked_.erase(questions[at].owned);
+    } else {
+      wanted_.erase(questions[at].owned);
+    }
   }
   counters_.partial_wanted.set(wanted_.size());
   return Done{};
 }
 
-Result<bool> StoredParts::give(const Wanted& wanted, const std::string& owned,
-                               const RedisReply& reply) {
+Result<bool> StoredParts::give(const Question& question, const RedisReply& reply) {
+  const Wanted& wanted = question.wanted;
   const std::uint32_t shard = wanted.shard;
   if (reply.is_error()) return false;
-  const Key key = key_of(owned);
+  const Key key = key_of(question.owned);
   StoredImages::Profile profile;
-  std::uint32_t type = kReturnStored;
+  std::uint32_t type = question.asked ? kReturnAsked : kReturnStored;
   if (reply.kind() == RedisReply::Kind::kNil) {
+    if (question.asked) {
+      counters_.asked[kAskedNothing].add();
+      return true;
+    }
     type = kReturnNothing;
     profile.record.shard = shard;
     profile.record.key_size = static_cast<std::uint8_t>(key.size);
@@ -78,15 +108,18 @@ Result<bool> StoredParts::give(const Wanted& wanted, const std::string& owned,
   ProfileCopy copy = table_.copy();
   const ReadOutcome outcome = table_.shard(shard).get(key, copy);
   if (outcome == ReadOutcome::kBusy) return false;
-  if (outcome == ReadOutcome::kAbsent) {
+  if (outcome == ReadOutcome::kAbsent && !question.asked) {
     // Logged and not published yet: its turn comes; or its event was found to be deadly.
     return table_.shard(shard).sequence() >= wanted.sequence;
   }
-  if (!copy.partial()) return true;
+  if (outcome == ReadOutcome::kFound && !copy.partial()) {
+    if (question.asked) counters_.asked[kAskedPresent].add();
+    return true;
+  }
   CRASH_POINT("keeper.before_stored_part");
   if (!rings_.try_give_part(type, profile.record, profile.key, profile.frame)) return false;
   CRASH_POINT("keeper.after_stored_part");
-  counters_.stored_parts.add();
+  (question.asked ? counters_.asked[kAskedGiven] : counters_.stored_parts).add();
   return true;
 }
 

@@ -138,6 +138,12 @@ class KeeperAppliance {
   void count(const std::string& user, std::uint64_t sequence) {
     shards_[shard_of_user(user)].set_sequence(sequence);
   }
+  /// The store alone has the user from now on.
+  void evict(const std::string& user) {
+    ShardWriter& shard = shards_[shard_of_user(user)];
+    shard.set_has_absent();
+    ASSERT_TRUE(shard.clear(user_key(user)));
+  }
   void append_log(std::uint32_t shard, std::uint64_t sequence, const std::string& event,
                   LogKind kind = LogKind::kApplied, std::uint32_t flags = 0) {
     LogRecordLayout head{};

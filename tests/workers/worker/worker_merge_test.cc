@@ -4,9 +4,8 @@
 #include <random>
 
 #include "tests/support/seed.h"
-#include "tests/support/test_store.h"
 #include "tests/support/worker_process.h"
-#include "tests/support/worker_world.h"
+#include "tests/workers/worker/return_scene.h"
 
 namespace deja {
 namespace {
@@ -15,38 +14,7 @@ Key key_of(const std::string& user) {
   return {KeyNamespace::kUser, user.data(), static_cast<std::uint32_t>(user.size())};
 }
 
-/// A worker all of whose shards have profiles in the store alone, and somebody's stored profile:
-/// three views, an order, two late ones.
-class WorkerMerge : public testing::Test {
- protected:
-  WorkerMerge() {
-    WorkerWorld before;
-    before.start_fresh();
-    for (int view = 0; view < 3; ++view) before.ingest.send(view_of("ann"));
-    before.ingest.send(order_of("ann", 10));
-    before.run_dry();
-    stored_ = before.profile("ann").block;
-    BlockHeaderLayout header;
-    std::memcpy(&header, stored_.data(), sizeof header);
-    header.late = 2;
-    header.updated_us += 5;
-    std::memcpy(stored_.data(), &header, sizeof header);
-    for (std::uint32_t shard = 0; shard < 4; ++shard) {
-      CHECK(world_.keeper.give_shard(shard, 100, kReturnShardHasAbsent));
-    }
-    worker_ = &world_.start_fresh();
-  }
-  [[nodiscard]] ProfileCopy stored() {
-    return {stored_.data(), world_.fixture.segment().geometry()};
-  }
-  [[nodiscard]] std::uint64_t returned_position() {
-    return world_.fixture.file("worker-0").at<WorkerLayout>()->returned_position.value;
-  }
-
-  WorkerWorld world_;
-  Worker* worker_ = nullptr;
-  std::vector<std::uint64_t> stored_;
-};
+class WorkerMerge : public ReturnScene {};
 
 TEST_F(WorkerMerge, APartialProfileIsThereAtOnceAndWholeOnceTheStoreHasAnswered) {
   world_.ingest.send(view_of("ann", 7));
@@ -165,11 +133,7 @@ TEST_F(WorkerMerge, WhereverItDiesTheNextEventOfThatUserCounts) {
         "worker.after_merge_sequence", "worker.after_merge_release", "worker.after_tally"}) {
     // Somebody new each time, of whom the store has what it has of ann.
     const std::string user = "bob" + std::to_string(number++);
-    BlockHeaderLayout header;
-    std::memcpy(&header, stored_.data(), sizeof header);
-    header.key_size = static_cast<std::uint8_t>(user.size());
-    std::memcpy(stored_.data(), &header, sizeof header);
-    std::memcpy(stored_.data() + sizeof header / 8, user.data(), user.size());
+    rename_stored(user);
     world_.ingest.send(view_of(user));
     world_.run_dry();
     ASSERT_TRUE(world_.keeper.give_stored(world_.shard(user), stored()));
