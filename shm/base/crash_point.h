@@ -29,9 +29,11 @@ class CrashPoints {
  public:
   static bool armed() { return instance().name_ != nullptr; }
 
-  /// As the two variables do, for a test.
-  static void arm(const char* name, long passes) {
+  /// As the variables do, for a test; a null key: everybody counts.
+  static void arm(const char* name, long passes, int signal = SIGKILL, const char* key = nullptr) {
     instance().name_ = name;
+    instance().signal_ = signal;
+    instance().key_ = key;
     instance().passes_left_.store(passes, std::memory_order_relaxed);
   }
   /// Calls `visitor` at every point instead of dying; nullptr ends that. For a test.

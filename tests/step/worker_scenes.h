@@ -2,6 +2,8 @@
 // the steps begin. Test code; header only; one thread.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -73,7 +75,13 @@ struct Scene {
   TestAppliance appliance = step_appliance();
   std::function<void(StepWorld&)> prepare;  ///< the user who gets one more event in the end: after
   std::string after;
-  std::string dead_at = {};  ///< the steps are those of a successor: the worker died there
+  /// A death of a worker before the steps, which are those of its successor then.
+  struct Death {
+    std::string point;
+    int signal = SIGKILL;
+    const char* key = nullptr;  ///< of the user at whose event it dies
+  };
+  std::vector<Death> deaths = {};
 };
 
 inline Scene batch_scene() {
@@ -103,8 +111,38 @@ inline Scene batch_scene() {
 inline Scene redo_scene() {
   Scene scene = batch_scene();
   scene.name = "a redo";
-  scene.dead_at = "worker.after_log";
+  scene.deaths = {{"worker.after_log"}};
   return scene;
+}
+
+/// An event that three workers died of, at `point`; the steps are those of the one that decides.
+inline Scene poison_scene(const std::string& name, const std::string& point, bool is_logged) {
+  Scene scene{name, step_appliance(),
+              [is_logged](StepWorld& step) {
+                step.world.start_fresh();
+                step.send("mallory", 601);
+                step.send("ann", 602);
+                step.settle();
+                step.send("ann", 603);
+                const TestEvent culprit = step.story.event_of("mallory", 604);
+                if (is_logged) {
+                  step.story.send_struck(step.world.ingest, culprit);
+                } else {
+                  step.story.send(step.world.ingest, culprit, LogKind::kDead);
+                }
+                step.send("mallory", 605);
+                step.send("bob", 606);
+                step.story.send_broken(step.world.ingest);
+              },
+              "mallory"};
+  scene.deaths.assign(3, {point, SIGSEGV, "mallory"});
+  return scene;
+}
+inline Scene poison_read_scene() {
+  return poison_scene("a dead letter that kills who reads it", "worker.poison_decode", false);
+}
+inline Scene poison_applied_scene() {
+  return poison_scene("a dead letter that kills who applies it", "worker.poison_apply", true);
 }
 
 inline Scene full_scene() {

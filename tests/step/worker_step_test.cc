@@ -1,6 +1,7 @@
 // A worker killed behind every single instruction of its step, and whoever recovers from that
 // killed again (tests/step/README.md).
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <set>
 #include <unordered_set>
@@ -43,7 +44,7 @@ class SteppedWorker {
                  "bell-keeper"}) {
     scene.prepare(step_);
     step_.world.worker.reset();
-    if (!scene.dead_at.empty()) die_in_recovery_at(scene.dead_at, 0);
+    for (const Scene::Death& death : scene.deaths) die_in_recovery_at(death, 0);
     memory_.take(start_);
   }
 
@@ -95,10 +96,10 @@ class SteppedWorker {
   static unsigned long long as(std::uint64_t count) { return count; }
 
   void be_the_worker() {
-    if (!scene_.dead_at.empty()) SteppedProcess::stop_here();
+    if (!scene_.deaths.empty()) SteppedProcess::stop_here();
     auto worker = Worker::attach(step_.world.fixture.segment(), 0);
     CHECK(worker.ok());
-    if (scene_.dead_at.empty()) SteppedProcess::stop_here();
+    if (scene_.deaths.empty()) SteppedProcess::stop_here();
     for (int pass = 0; pass < kPassesMax && (*worker)->duty_cycle() != 0; ++pass) {
     }
     SteppedProcess::stop_here();
@@ -129,7 +130,7 @@ class SteppedWorker {
     if (recovered) judge(cut);
     for (const auto& [point, times] : points) {
       memory_.put_back(picture);
-      die_in_recovery_at(point,
+      die_in_recovery_at({point},
                          static_cast<long>(change_count_ / 7 % static_cast<std::uint64_t>(times)));
       met_points().insert(point);
       ++second_count_;
@@ -154,11 +155,14 @@ class SteppedWorker {
     complain(after.judge_end(step_.looker.look(), step_.looker, step_.world));
   }
 
-  void die_in_recovery_at(const std::string& point, long passes) {
+  void die_in_recovery_at(const Scene::Death& death, long passes) {
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-      CrashPoints::arm(point.c_str(), passes);
+      const rlimit no_core{0, 0};
+      setrlimit(RLIMIT_CORE, &no_core);
+      install_fault_handler();
+      CrashPoints::arm(death.point.c_str(), passes, death.signal, death.key);
       auto worker = Worker::attach(step_.world.fixture.segment(), 0);
       while (worker.ok() && (*worker)->duty_cycle() != 0) {
       }
@@ -166,7 +170,8 @@ class SteppedWorker {
     }
     int status = 0;
     CHECK(waitpid(child, &status, 0) == child);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << point << " " << passes;
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == death.signal)
+        << death.point << " " << passes;
   }
 
   void complain(const StepStory::Complaints& complaints) {
@@ -214,6 +219,12 @@ TEST(WorkerStep, AnOverflowBucketSurvivesAKillBehindEveryInstruction) {
 }
 TEST(WorkerStep, AnEvictionSurvivesAKillBehindEveryInstruction) {
   play(evict_scene());
+}
+TEST(WorkerStep, ADeadLetterOfItsReaderSurvivesAKillBehindEveryInstruction) {
+  play(poison_read_scene());
+}
+TEST(WorkerStep, ADeadLetterOfTheLogSurvivesAKillBehindEveryInstruction) {
+  play(poison_applied_scene());
 }
 TEST(WorkerStep, AMergeSurvivesAKillBehindEveryInstruction) {
   play(merge_scene());
