@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +19,12 @@ class SharedMemory {
   using Picture = std::vector<std::uint8_t>;
 
   /// `watched` are the files that the stepped process writes; `others` are kept and put back only.
-  /// The file of its counters is in neither: whoever attaches sets them anew.
+  /// The file of its counters is in neither: whoever attaches sets them anew. `page`: memory of the
+  /// test's own that is watched, too.
   SharedMemory(SegmentFixture& fixture, const std::vector<std::string>& watched,
-               const std::vector<std::string>& others) {
+               const std::vector<std::string>& others, std::span<std::uint8_t> page = {}) {
+    if (!page.empty()) parts_.push_back({page.data(), page.size()});
+    bytes_ += page.size();
     for (const std::string& name : watched) add(fixture.file(name));
     watched_count_ = parts_.size();
     for (const std::string& name : others) add(fixture.file(name));

@@ -3,11 +3,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <set>
+#include <map>
 #include <unordered_set>
 
 #include "shm/base/crash_point.h"
 #include "tests/step/memory_picture.h"
+#include "tests/step/step_report.h"
 #include "tests/step/stepped_process.h"
 #include "tests/step/worker_scenes.h"
 #include "tests/support/seed.h"
@@ -17,22 +18,6 @@ namespace {
 
 constexpr int kPassesMax = 8;
 
-/// DEJA_STEP_KILLS: so many real kills in each scene, at instructions drawn at random.
-std::uint64_t real_kills() {
-  const char* text = std::getenv("DEJA_STEP_KILLS");
-  return text == nullptr ? 3 : std::strtoull(text, nullptr, 10);
-}
-/// DEJA_STEP_SECOND: at every n-th picture the recovery is killed too.
-std::uint64_t second_level_every() {
-  const char* text = std::getenv("DEJA_STEP_SECOND");
-  return text == nullptr ? 20 : std::strtoull(text, nullptr, 10);
-}
-
-std::set<std::string>& met_points() {
-  static std::set<std::string> points;
-  return points;
-}
-
 class SteppedWorker {
  public:
   explicit SteppedWorker(const Scene& scene)
@@ -41,7 +26,8 @@ class SteppedWorker {
         memory_(step_.world.fixture,
                 {"profiles-0", "ids-0", "worker-0", "consumed-0", "log-0", "verdict-0-0"},
                 {"ring-0-0", "return-0", "keeper", "ingest-0", "bell-worker-0", "bell-ingest-0",
-                 "bell-keeper"}) {
+                 "bell-keeper"}),
+        report_(scene.name) {
     scene.prepare(step_);
     step_.world.worker.reset();
     for (const Scene::Death& death : scene.deaths) die_in_recovery_at(death, 0);
@@ -55,12 +41,13 @@ class SteppedWorker {
     memory_.take(now);
     try_recovery(now, false);
     while (process.step()) {
-      ++step_count_;
+      ++report_.steps;
       if (!memory_.differs(now)) continue;
       memory_.take(now);
-      ++change_count_;
+      ++report_.changes;
       if (!seen_.insert(SharedMemory::hash(now)).second) continue;
-      try_recovery(now, change_count_ % second_level_every() == 0);
+      report_.pictures = seen_.size();
+      try_recovery(now, report_.changes % second_level_every() == 0);
     }
   }
 
@@ -70,31 +57,22 @@ class SteppedWorker {
     for (std::uint64_t kill = 0; kill < count; ++kill) {
       memory_.put_back(start_);
       SteppedProcess process([this] { be_the_worker(); });
-      for (std::uint64_t left = random() % step_count_; left > 0 && process.step(); --left) {
+      for (std::uint64_t left = random() % report_.steps; left > 0 && process.step(); --left) {
       }
       process.kill_it();
       SharedMemory::Picture now;
       memory_.take(now);
       try_recovery(now, false);
-      ++kill_count_;
+      ++report_.kills;
     }
   }
 
   void report() const {
-    std::printf(
-        "%s: %llu instructions, %llu changed shared memory (%llu bytes), %zu pictures, "
-        "%llu recoveries, %llu of them after a kill inside of one, %llu real kills; "
-        "%llu lost, %llu doubled, %llu torn, %llu otherwise wrong\n",
-        scene_.name.c_str(), as(step_count_), as(change_count_), as(memory_.bytes()), seen_.size(),
-        as(recovery_count_), as(second_count_), as(kill_count_), as(lost_), as(doubled_), as(torn_),
-        as(wrong_));
-    EXPECT_GT(change_count_, 50U);
-    EXPECT_EQ(lost_ + doubled_ + torn_ + wrong_, 0U);
+    report_.print(memory_.bytes());
+    EXPECT_GT(report_.changes, 50U);
   }
 
  private:
-  static unsigned long long as(std::uint64_t count) { return count; }
-
   void be_the_worker() {
     if (!scene_.deaths.empty()) SteppedProcess::stop_here();
     auto worker = Worker::attach(step_.world.fixture.segment(), 0);
@@ -110,7 +88,7 @@ class SteppedWorker {
     step_.world.worker.reset();
     auto worker = Worker::attach(step_.world.fixture.segment(), 0);
     if (!worker.ok()) {
-      complain({"lost: " + worker.error().message()});
+      report_.complain({"lost: " + worker.error().message()});
       return false;
     }
     step_.world.worker = std::move(*worker);
@@ -130,10 +108,9 @@ class SteppedWorker {
     if (recovered) judge(cut);
     for (const auto& [point, times] : points) {
       memory_.put_back(picture);
-      die_in_recovery_at({point},
-                         static_cast<long>(change_count_ / 7 % static_cast<std::uint64_t>(times)));
-      met_points().insert(point);
-      ++second_count_;
+      die_in_recovery_at(
+          {point}, static_cast<long>(report_.changes / 7 % static_cast<std::uint64_t>(times)));
+      ++report_.second;
       if (recover()) judge(cut);
     }
     step_.world.worker.reset();
@@ -141,10 +118,10 @@ class SteppedWorker {
   }
 
   void judge(const SegmentLook& cut) {
-    ++recovery_count_;
+    ++report_.recoveries;
     const SegmentLook end = step_.looker.look();
-    complain(step_.story.judge_end(end, step_.looker, step_.world));
-    complain(step_.story.judge_cut(cut, end, step_.looker));
+    report_.complain(step_.story.judge_end(end, step_.looker, step_.world));
+    report_.complain(step_.story.judge_cut(cut, end, step_.looker));
     // The producer resends what it saw no answer to, and goes on; and so does the next life.
     StepStory after = step_.story;
     TestIngest ingest(step_.world.fixture);
@@ -152,7 +129,7 @@ class SteppedWorker {
     after.send(ingest, after.event_of(scene_.after));
     step_.world.run_dry();
     if (!recover()) return;
-    complain(after.judge_end(step_.looker.look(), step_.looker, step_.world));
+    report_.complain(after.judge_end(step_.looker.look(), step_.looker, step_.world));
   }
 
   void die_in_recovery_at(const Scene::Death& death, long passes) {
@@ -174,19 +151,6 @@ class SteppedWorker {
         << death.point << " " << passes;
   }
 
-  void complain(const StepStory::Complaints& complaints) {
-    for (const std::string& complaint : complaints) {
-      std::uint64_t& count = complaint.starts_with("lost")      ? lost_
-                             : complaint.starts_with("doubled") ? doubled_
-                             : complaint.starts_with("torn")    ? torn_
-                                                                : wrong_;
-      ++count;
-      if (++told_ <= 8) {
-        ADD_FAILURE() << scene_.name << ", instruction " << step_count_ << ": " << complaint;
-      }
-    }
-  }
-
   inline static std::map<std::string, long>* observed_ = nullptr;
 
   const Scene scene_;
@@ -194,8 +158,7 @@ class SteppedWorker {
   SharedMemory memory_;
   SharedMemory::Picture start_;
   std::unordered_set<std::size_t> seen_;
-  std::uint64_t step_count_ = 0, change_count_ = 0, recovery_count_ = 0, second_count_ = 0;
-  std::uint64_t kill_count_ = 0, lost_ = 0, doubled_ = 0, torn_ = 0, wrong_ = 0, told_ = 0;
+  StepReport report_;
 };
 
 void play(const Scene& scene) {
