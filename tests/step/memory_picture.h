@@ -30,6 +30,18 @@ class SharedMemory {
     for (const std::string& name : others) add(fixture.file(name));
   }
 
+  /// The same of memory that the caller has mapped.
+  SharedMemory(const std::vector<std::span<std::uint8_t>>& watched,
+               const std::vector<std::span<std::uint8_t>>& others)
+      : watched_count_(watched.size()) {
+    for (const auto* spans : {&watched, &others}) {
+      for (const std::span<std::uint8_t> span : *spans) {
+        parts_.push_back({span.data(), span.size()});
+        bytes_ += span.size();
+      }
+    }
+  }
+
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   /// Whether the stepped process has changed something since the picture.
   [[nodiscard]] bool differs(const Picture& picture) const {

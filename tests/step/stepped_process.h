@@ -5,10 +5,12 @@
 
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "shm/base/check.h"
 
@@ -48,6 +50,21 @@ class SteppedProcess {
     CHECK(ptrace(PTRACE_SYSCALL, child_, nullptr, nullptr) == 0);
     return wait_stop() == SIGTRAP;
   }
+
+  struct SystemCall {
+    long number = 0;
+    long result = 0;
+    unsigned long first = 0;  ///< argument
+  };
+  /// The system call that the last step was, if it was one.
+  [[nodiscard]] std::optional<SystemCall> system_call() const {
+    user_regs_struct registers{};
+    CHECK(ptrace(PTRACE_GETREGS, child_, nullptr, &registers) == 0);
+    const auto number = static_cast<long>(registers.orig_rax);
+    if (number < 0) return std::nullopt;
+    return SystemCall{number, static_cast<long>(registers.rax), registers.rdi};
+  }
+  [[nodiscard]] pid_t pid() const { return child_; }
 
   /// SIGKILL, as a stranger would. It is gone when this returns.
   void kill_it() {

@@ -52,6 +52,7 @@ struct KeeperFeature {
 struct TestPlan {
   std::string redis_url;
   std::string appliance = "shop";
+  std::string where = "/tmp";             ///< its segment lies in a new folder there
   std::string durability_directory = {};  ///< empty: the appliance's own, gone with it
   std::uint32_t shard_count = 4;
   std::uint32_t worker_count = 2;
@@ -73,8 +74,8 @@ struct TestProfile {
 class KeeperAppliance {
  public:
   explicit KeeperAppliance(const TestPlan& plan) : plan_(plan) {
-    char path[] = "/tmp/deja-keeper-XXXXXX";
-    if (mkdtemp(path) != nullptr) directory_ = path;
+    std::string path = plan.where + "/deja-keeper-XXXXXX";
+    if (mkdtemp(path.data()) != nullptr) directory_ = path;
     create();
   }
   ~KeeperAppliance() {
