@@ -77,6 +77,9 @@ class KeeperWorld {
     plan.durability_directory = folders_.path + folder;
     plan.shard_count = kShards;
     plan.worker_count = 1;
+    // So long that a step's records still wait when it comes to settling; a write to Redis, which
+    // needs them on the disk, does not wait.
+    plan.group_commit_us = 5'000'000;
     return plan;
   }
   static KeeperOptions options() {

@@ -57,6 +57,7 @@ struct TestPlan {
   std::uint32_t shard_count = 4;
   std::uint32_t worker_count = 2;
   std::int64_t loss_window_us = 60'000'000;
+  std::int64_t group_commit_us = 0;
   std::vector<KeeperFeature> features = {{"views", schema::FeatureType::COUNT, 1},
                                          {"plan", schema::FeatureType::LAST, 2},
                                          {"image", schema::FeatureType::COUNT, 3}};
@@ -443,6 +444,7 @@ class KeeperAppliance {
     settings.setDurabilityDirectory(
         plan_.durability_directory.empty() ? directory_ : plan_.durability_directory);
     settings.setLossWindowUs(plan_.loss_window_us);
+    settings.setGroupCommitUs(plan_.group_commit_us);
     return flat(message);
   }
   [[nodiscard]] std::vector<std::uint8_t> catalog_message(std::uint32_t& frame_bytes) const {
