@@ -44,6 +44,7 @@ class SteppedKeeper {
     }
     EXPECT_TRUE(world_.done());
     EXPECT_EQ(world_.sent_more, 2) << "events came while the keeper was at work";
+    EXPECT_GT(world_.disk.files().size(), 3U) << "the journal went into a new segment";
   }
   void kill_at_random(std::uint64_t count) {
     std::mt19937_64 random(test_seed());

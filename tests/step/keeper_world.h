@@ -158,7 +158,7 @@ class KeeperWorld {
   }
 
  private:
-  static constexpr std::uint64_t kSegmentBytes = 1U << 14U;
+  static constexpr std::uint64_t kSegmentBytes = 3 * kJournalBlockBytes;  // of one group
 
   /// A keeper that ended well: profiles in Redis, a journal behind them.
   void first_life() {
