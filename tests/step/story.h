@@ -39,6 +39,7 @@ class StepStory {
     std::string user;
     StepProfile stored;
     std::uint64_t end = 0;
+    bool struck = false;  ///< as of an event
   };
 
   /// The next event of `user`; each has another value.
@@ -64,7 +65,7 @@ class StepStory {
 
   /// What was done so far was done in peace: its outcomes are taken from the log as they are.
   void settle(const SegmentLook& seen) {
-    CHECK(log_.size() + seen.log.size() <= sent_.size() + answers.size());
+    CHECK(log_.size() + seen.log.size() <= sent_.size() + answers.size());  // no decisions yet
     for (const StepLogged& logged : seen.log) {
       if (logged.record.kind != LogKind::kMerged) {
         sent_[ring_count_++].kind = logged.record.kind;
@@ -106,9 +107,9 @@ class StepStory {
     const StepLogged* logged;
     std::string user;
     std::uint64_t id = 0;
-    const Sent* sent = nullptr;  ///< null: an answer of the store
-    std::size_t decided_at = 0;  ///< of a struck one: so many records till its decision
-    bool is_decision = false;    ///< no record of the ring by itself
+    const Sent* sent = nullptr;  ///< null: an answer of the store, or a decision
+    bool is_struck = false;      ///< killed whoever applied it
+    std::size_t decided_at = 0;  ///< then: so many records till its decision
   };
   [[nodiscard]] static bool is_decision(const LogRecordLayout& record) {
     return record.kind == LogKind::kDead && record.sequence != 0;

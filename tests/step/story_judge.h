@@ -28,6 +28,7 @@ inline std::vector<StepStory::Told> StepStory::tell(const SegmentLook& end,
         break;
       }
       told.push_back({logged, answers[answer].user});
+      told.back().is_struck = answers[answer].struck;
       if (record.ring_position != answers[answer].end)
         complaints.push_back("log: " + at + " merges another answer");
       ++answer;
@@ -45,7 +46,7 @@ inline std::vector<StepStory::Told> StepStory::tell(const SegmentLook& end,
           logged->payload != sent.bytes) {
         complaints.push_back("torn: " + at + " has other bytes than the ring");
       }
-      told.push_back({logged, sent.event.key, sent.event.id_low, &sent});
+      told.push_back({logged, sent.event.key, sent.event.id_low, &sent, sent.struck});
     }
     if ((record.kind == LogKind::kApplied || record.kind == LogKind::kMerged) &&
         record.sequence != ++sequences[record.shard]) {
@@ -55,8 +56,7 @@ inline std::vector<StepStory::Told> StepStory::tell(const SegmentLook& end,
   if (ring != sent_.size())
     complaints.emplace_back("lost: records of the ring without one in the log");
   for (const Told& one : told) {
-    const bool struck = one.sent != nullptr && one.sent->struck;
-    if (struck && one.decided_at == 0) complaints.emplace_back("lost: a decision");
+    if (one.is_struck && one.decided_at == 0) complaints.emplace_back("lost: a decision");
   }
   if (answer != answers.size()) complaints.emplace_back("lost: an answer was not merged");
   for (std::uint32_t shard = 0; shard < end.sequences.size(); ++shard) {
@@ -68,24 +68,23 @@ inline std::vector<StepStory::Told> StepStory::tell(const SegmentLook& end,
   return told;
 }
 
-/// That an event which was logged as applied has no effect.
+/// That an event which was logged as applied, or a merge, has no effect.
 inline void StepStory::tell_decision(const StepLogged& logged, std::vector<Told>& told,
                                      const std::string& at, Complaints& complaints) {
   Told decision{&logged, {}};
-  decision.is_decision = true;
   bool found = false;
   for (Told& one : told) {
-    if (one.sent == nullptr || !one.sent->struck || one.is_decision) continue;
+    if (!one.is_struck) continue;
     const LogRecordLayout& about = one.logged->record;
     if (about.shard != logged.record.shard || about.sequence != logged.record.sequence) continue;
     found = true;
     if (one.decided_at != 0) complaints.push_back("doubled: " + at + " decides again");
     one.decided_at = told.size() + 1;
-    if (logged.payload != one.sent->bytes || about.ring_end != logged.record.ring_end) {
+    if (logged.payload != one.logged->payload || about.ring_end != logged.record.ring_end) {
       complaints.push_back("torn: " + at + " is not the event that it is about");
     }
   }
-  if (!found) complaints.push_back("lost: " + at + " strikes an event that killed nobody");
+  if (!found) complaints.push_back("lost: " + at + " strikes what killed nobody");
   told.push_back(decision);
 }
 
@@ -97,7 +96,11 @@ inline std::map<std::string, std::vector<StepVersion>> StepStory::versions(
     const LogRecordLayout& record = told[at].logged->record;
     const bool merged = record.kind == LogKind::kMerged;
     const Sent* sent = told[at].sent;
-    if (!merged && (record.kind != LogKind::kApplied || sent->struck)) continue;
+    if (!merged && record.kind != LogKind::kApplied) continue;
+    if (told[at].is_struck) {
+      answer += merged ? 1 : 0;
+      continue;
+    }
     std::vector<StepVersion>& known = all[told[at].user];
     StepVersion next = known.empty() ? StepVersion{} : known.back();
     if (!merged && (record.flags & kLogBeganPartial) != 0) {
@@ -206,12 +209,13 @@ inline StepStory::Complaints StepStory::judge_cut(const SegmentLook& cut, const 
   for (std::size_t at = 0; at < told.size(); ++at) {
     const LogRecordLayout& record = told[at].logged->record;
     const bool merged = record.kind == LogKind::kMerged;
-    const bool consumed = merged ? record.ring_position <= cut.returned_position
-                                 : record.ring_end <= cut.consumed_position;
+    const bool of_answer = record.ring_end == 0;  // a merge, or a decision about one
+    const bool consumed = of_answer ? record.ring_position <= cut.returned_position
+                                    : record.ring_end <= cut.consumed_position;
     const bool has_sequence = merged || record.kind == LogKind::kApplied;
     const bool counted = has_sequence && record.sequence <= cut.sequences[record.shard];
-    const bool refused = record.kind == LogKind::kDead || record.kind == LogKind::kRefused ||
-                         told[at].decided_at != 0;
+    const bool refused =
+        record.kind == LogKind::kDead || record.kind == LogKind::kRefused || told[at].is_struck;
     const bool recent = at >= log_.size();  // older ids may be forgotten
     const bool has_id = recent && record.kind == LogKind::kApplied && told[at].id != 0;
     const bool id_kept = has_id && cut.ids[record.shard].contains(looker.folded(told[at].id));
@@ -226,7 +230,7 @@ inline StepStory::Complaints StepStory::judge_cut(const SegmentLook& cut, const 
       complaints.push_back("order: the position" + what + " before its sequence");
     if (consumed && at >= logged_count)
       complaints.push_back("order: the position" + what + " before the log");
-    if (consumed && recent && refused && !cut.verdicts.contains(record.ring_end))
+    if (consumed && recent && refused && !of_answer && !cut.verdicts.contains(record.ring_end))
       complaints.push_back("order: the position" + what + " before its verdict");
     if (told[at].logged->end_position <= cut.applied_position && !consumed)
       complaints.push_back("order: applied_position" + what + " before the ring's");

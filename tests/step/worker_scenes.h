@@ -244,4 +244,16 @@ inline Scene merge_scene() {
       "ann"};
 }
 
+/// The same, where whoever merges ann's part dies of it.
+inline Scene poison_merge_scene() {
+  Scene scene = merge_scene();
+  scene.name = "a dead merge";
+  scene.prepare = [prepare = scene.prepare](StepWorld& step) {
+    prepare(step);
+    step.story.answers[0].struck = true;
+  };
+  scene.deaths.assign(3, {"worker.poison_merge", SIGSEGV, "ann"});
+  return scene;
+}
+
 }  // namespace deja

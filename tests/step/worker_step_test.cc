@@ -189,6 +189,9 @@ TEST(WorkerStep, ADeadLetterOfItsReaderSurvivesAKillBehindEveryInstruction) {
 TEST(WorkerStep, ADeadLetterOfTheLogSurvivesAKillBehindEveryInstruction) {
   play(poison_applied_scene());
 }
+TEST(WorkerStep, ADeadMergeSurvivesAKillBehindEveryInstruction) {
+  play(poison_merge_scene());
+}
 TEST(WorkerStep, AMergeSurvivesAKillBehindEveryInstruction) {
   play(merge_scene());
 }
