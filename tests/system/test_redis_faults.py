@@ -276,7 +276,8 @@ def test_redis_s_faults_refuse_nothing_turn_nothing_back_and_leave_the_table_s_b
         assert world.shop.stop() == 0
         print(json.dumps({"fault": fault.__name__, "updates": sum(sum(writer.sent.values())
                                                                   for writer in writers),
-                          "refused": 0, "versions_sampled": sampler.samples, "went_back": 0,
+                          "refused": sum(writer.failure is not None for writer in writers),
+                          "versions_sampled": sampler.samples, "went_back": len(sampler.back),
                           "profiles_compared": len(before), **world.proxy.counts}))
     except BaseException:
         print(f"deja serve had said:\n{world.shop.log_text()}")
