@@ -64,6 +64,7 @@ struct EventSink::State {
   Counter received;
   Counter unmatched;
   Counter alias;
+  Counter abandoned;
   Counter future;
   Counter ring_full;
   Counter ring_records;
@@ -71,6 +72,7 @@ struct EventSink::State {
   std::array<Counter, kAckCodeCount> acks_refused;
 
   void make_counters();
+  void settle_counters();
   void count_rejected(const char* refusal_code);
   void count_ack_refused(const char* ack_code);
   SinkOutcome refuse_event(Refusal& refusal, const char* refusal_code, const char* message,
@@ -90,6 +92,7 @@ void EventSink::State::make_counters() {
   received = process->counter(labelled("deja_events_received_total", label));
   unmatched = process->counter(labelled("deja_events_unmatched_total", label));
   alias = process->counter(labelled("deja_events_alias_total", label));
+  abandoned = process->counter(labelled("deja_events_abandoned_total", label));
   future = process->counter(labelled("deja_future_events_total", label));
   ring_full = process->counter(labelled("deja_ring_full_total", label));
   ring_records = process->counter(labelled("deja_ring_records_total", label));
@@ -101,6 +104,17 @@ void EventSink::State::make_counters() {
     acks_refused[at] = process->counter(labelled(
         "deja_acks_refused_total", std::string("code=\"") + kAckCodes[at] + "\"," + label));
   }
+}
+
+/// What a predecessor had received when it was killed and had neither refused nor placed: nobody
+/// was told that it was taken, and its producer sends it again. Every event ends in one counter.
+void EventSink::State::settle_counters() {
+  std::uint64_t placed = 0;
+  for (const Lane& lane : lanes) placed += lane.ring.published_count();
+  if (ring_records.value() < placed) ring_records.set(placed);
+  std::uint64_t ended = placed + unmatched.value() + alias.value() + abandoned.value();
+  for (const Counter& counter : rejected) ended += counter.value();
+  if (received.value() > ended) abandoned.add(received.value() - ended);
 }
 
 void EventSink::State::count_rejected(const char* refusal_code) {
@@ -180,6 +194,7 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
     state.lanes.push_back(Lane{std::move(*ring), std::move(*consumed_file), std::move(*verdict),
                                producer, verdicts, std::move(*rope), VerdictShelf(), fill, 0});
   }
+  state.settle_counters();
   sink->refresh();
   return sink;
 }
@@ -257,7 +272,6 @@ SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us,
   placed.worker = worker;
   placed.end_position = lane.ring.commit(record_bytes, kEventRecord);
   state.received.add();
-  state.ring_records.add();
   if (time.was_future) state.future.add();
   return SinkOutcome::kCommitted;
 }
@@ -274,7 +288,9 @@ void EventSink::refuse_full(Refusal& refusal) {
 bool EventSink::publish() {
   bool any = false;
   for (Lane& lane : state_->lanes) {
+    const std::uint64_t before = lane.ring.published_count();
     if (!lane.ring.publish()) continue;
+    state_->ring_records.add(lane.ring.published_count() - before);
     lane.rope.ring_if_asleep();
     any = true;
   }

@@ -56,6 +56,13 @@ RingProducer::RingProducer(void* file, std::uint64_t file_bytes,
   CHECK(published_position_ % 8 == 0);
   committed_position_ = published_position_;
   claim_position_ = published_position_;
+  for (unsigned place = 0; place < 2; ++place) {
+    const PublishedLayout& published = header_->published[place];
+    if (published.position.load(std::memory_order_relaxed) != published_position_) continue;
+    published_count_ = published.record_count.load(std::memory_order_relaxed);
+    published_place_ = 1 - place;
+    break;
+  }
   refresh_consumer_position();
 }
 
@@ -113,11 +120,18 @@ std::uint64_t RingProducer::commit(std::uint32_t size, std::uint32_t type) {
   std::memset(record + sizeof(RingRecordLayout) + size, 0,
               record_bytes - sizeof(RingRecordLayout) - size);
   committed_position_ = claim_position_ + record_bytes;
+  ++committed_count_;
   return committed_position_;
 }
 
 bool RingProducer::publish() {
   if (committed_position_ == published_position_) return false;
+  published_count_ += committed_count_;
+  committed_count_ = 0;
+  PublishedLayout& published = header_->published[published_place_];
+  published.position.store(committed_position_, std::memory_order_relaxed);
+  published.record_count.store(published_count_, std::memory_order_relaxed);
+  published_place_ = 1 - published_place_;
   // SYNC(ring.publish): every record before it is written.
   header_->producer_position.store(committed_position_, std::memory_order_release);
   published_position_ = committed_position_;

@@ -15,7 +15,10 @@
 //     and are not written again before consumer_position has passed them (SYNC(ring.release)).
 //  3. A batch of commits becomes visible by one release store: a producer that dies before it
 //     leaves nothing, and the next one attached goes on at the published position.
-//  4. The consumer trusts no byte: a record that does not fit between the positions is reported as
+//  4. How many records were published up to a position is stored beside it before the position is,
+//     in two places by turns: so the next producer finds the count of what was published, whenever
+//     the one before died.
+//  5. The consumer trusts no byte: a record that does not fit between the positions is reported as
 //     broken; it copies a record, checks the copy, and uses the copy only.
 #pragma once
 
@@ -29,11 +32,17 @@ namespace deja {
 
 inline constexpr std::uint64_t kRingMagic = 0x3147'4e49'524a'4544;  // "DEJRING1"
 
+struct PublishedLayout {
+  std::atomic<std::uint64_t> position;
+  std::atomic<std::uint64_t> record_count;  // up to there, padding not counted
+};
+
 struct RingHeaderLayout {
   std::uint64_t magic;
   std::uint64_t capacity_bytes;
   std::uint8_t padding_[48];
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> producer_position;
+  PublishedLayout published[2];  // the producer's alone
 };
 static_assert(sizeof(RingHeaderLayout) == 128);
 static_assert(offsetof(RingHeaderLayout, producer_position) == 64);
@@ -80,6 +89,8 @@ class RingProducer {
 
   /// Behind the last published record.
   [[nodiscard]] std::uint64_t published_position() const { return published_position_; }
+  /// Of all producers there were; 0 where the ring does not say.
+  [[nodiscard]] std::uint64_t published_count() const { return published_count_; }
   /// Behind the last committed record.
   [[nodiscard]] std::uint64_t committed_position() const { return committed_position_; }
   /// As loaded now (acquire); of two the one further behind.
@@ -98,6 +109,9 @@ class RingProducer {
   const std::atomic<std::uint64_t>* second_consumer_position_shared_;
   std::uint64_t consumer_position_cached_ = 0;
   std::uint64_t published_position_ = 0;
+  std::uint64_t published_count_ = 0;
+  std::uint64_t committed_count_ = 0;  // since then
+  unsigned published_place_ = 0;       // the next
   std::uint64_t committed_position_ = 0;
   std::uint64_t claim_position_ = 0;
   std::uint32_t claim_size_ = 0;

@@ -153,6 +153,36 @@ TEST(SpscRing, EitherSideGoesOnAfterItIsAttachedAnew) {
   EXPECT_EQ(consumer.next().outcome, Outcome::kEmpty);
 }
 
+TEST(SpscRing, ANextProducerKnowsHowManyWerePublishedWhereverTheLastOneDied) {
+  RingMemory memory(4096);
+  RingConsumer consumer = memory.consumer();
+  std::uint64_t published = 0;
+  for (int life = 0; life < 50; ++life) {
+    RingProducer producer = memory.producer();
+    EXPECT_EQ(producer.published_count(), published);
+    for (int batch = 0; batch < life % 5; ++batch) {
+      for (int record = 0; record <= batch; ++record) {
+        put(producer, "some twenty bytes of text");  // not a multiple: padding is no record
+        ++published;
+      }
+      producer.publish();
+      EXPECT_EQ(producer.published_count(), published);
+      while (consumer.next().outcome == Outcome::kRecord)
+        consumer.release(consumer.read_position());
+    }
+    put(producer, "never seen by anybody");
+    // Or it dies with its word about the next position half or wholly written.
+    const std::uint64_t next = producer.committed_position();
+    for (PublishedLayout& place : memory.header().published) {
+      if (place.position.load() == producer.published_position()) continue;
+      place.position.store(next);
+      if (life % 2 == 0) place.record_count.store(published + 1);
+      break;
+    }
+  }
+  EXPECT_GT(published, 100U);
+}
+
 TEST(SpscRing, SeekReadsAgain) {
   RingMemory memory(4096);
   RingProducer producer = memory.producer();

@@ -53,7 +53,7 @@ VICTIM = "victim"
 # Good events inside of otherwise bad input are this one's.
 MATE = "mate"
 # Where an event can end.
-ENDS = ("applied", "duplicate", "unmatched", "alias", "rejected", "dead")
+ENDS = ("applied", "duplicate", "unmatched", "alias", "abandoned", "rejected", "dead")
 SLOW = 5 if os.environ.get("DEJA_SANITIZE") else 1
 
 serial = itertools.count(1)

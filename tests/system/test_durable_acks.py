@@ -132,7 +132,7 @@ def test_a_full_disk_refuses_durable_events_until_it_has_room_again():
             assert {user: profile["features"]["views"] for user, profile in shop.export().items()} \
                 == {"u": 2, "v": 1, "w": 2}, "each event once, however often it was sent"
             totals = shop.stat()["totals"]
-            ends = ("applied", "duplicate", "unmatched", "alias", "rejected", "dead")
+            ends = ("applied", "duplicate", "unmatched", "alias", "abandoned", "rejected", "dead")
             assert totals["received"] == sum(totals[end] for end in ends)
             refused = [name for name in shop.stat()["rejected"] if name.startswith("journal")]
             assert refused == ["journal_full"]

@@ -139,7 +139,7 @@ def test_every_event_ends_in_one_counter_and_misspelt_names_are_found():
         shop.post("/v1/alias", {"userId": "ada", "previousId": "x"})
         totals = eventually(lambda: (t := shop.stat()["totals"])["on_their_way"] == 0 and t)
         assert totals == {"received": 5, "applied": 1, "duplicate": 1, "unmatched": 1, "alias": 1,
-                          "rejected": 1, "dead": 0, "on_their_way": 0}
+                          "abandoned": 0, "rejected": 1, "dead": 0, "on_their_way": 0}
         errors = json.loads(shop.deja("errors", "--json").stdout)
         assert any("Product Veiwed" in error["error"] and "Product Viewed" in error["error"]
                    for error in errors), errors

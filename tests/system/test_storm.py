@@ -140,9 +140,10 @@ def whole(shop, killer):
         if done.returncode == 0:
             stat = json.loads(done.stdout)
             names = {process["name"] for process in stat["processes"]}
-            # Not totals.on_their_way: an ingest killed before its commit has counted what is sent again.
             applied = all(ring["waiting_bytes"] == 0 for ring in stat["rings"])
-            if stat["state"] == "serving" and applied and \
+            # Whatever was killed, every event received is in exactly one counter.
+            counted = stat["totals"]["on_their_way"] == 0
+            if stat["state"] == "serving" and applied and counted and \
                     names >= {"supervisor", "ingest", "keeper", "console", "worker-0", "worker-2"}:
                 return stat
         assert time.monotonic() < deadline, (

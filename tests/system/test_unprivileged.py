@@ -178,13 +178,15 @@ def test_where_rings_may_not_have_their_memory_it_serves_without_them(programs, 
 FOR_READERS = ("superblock", "catalog.*", "profiles-*", "consumed-*", "report.*")
 FOR_SERVICE = ("settings.*", "process-*", "worker-*", "ids-*", "log-*", "verdict-*", "ring-*",
                "ingest-*", "keeper.*", "durable.*", "return-*", "bell-*", "*.lock")
+FOR_ASKERS = ("asked.*",)  # a socket that renderers may write to
 
 
 def test_the_files_rights_are_as_their_names_say(shop):
     assert stat.filemode(shop.segment.stat().st_mode) == "drwxr-x---"
     seen = set()
     for path in shop.segment.iterdir():
-        for patterns, rights in ((FOR_READERS, "rw-r-----"), (FOR_SERVICE, "rw-------")):
+        for patterns, rights in ((FOR_READERS, "rw-r-----"), (FOR_SERVICE, "rw-------"),
+                                 (FOR_ASKERS, "rw-rw----")):
             matching = [pattern for pattern in patterns if fnmatch.fnmatch(path.name, pattern)]
             if matching:
                 assert stat.filemode(path.stat().st_mode)[1:] == rights, path.name
@@ -192,24 +194,32 @@ def test_the_files_rights_are_as_their_names_say(shop):
                 break
         else:
             pytest.fail(f"{path.name} is not in the list of shm/segment_names.h")
-    assert seen == set(FOR_READERS) | set(FOR_SERVICE)
+    assert seen == set(FOR_READERS) | set(FOR_SERVICE) | set(FOR_ASKERS)
     assert stat.filemode((shop.directory / "durable").stat().st_mode) == "drwx------"
     assert stat.filemode((shop.directory / "ordinary.sock").stat().st_mode) == "srw-rw----"
 
 
 LOOK = """
-import ctypes, os, sys
+import ctypes, os, socket, stat, sys
 library, segment = sys.argv[1:]
 lib = ctypes.CDLL(library)
 shop = ctypes.c_void_p()
 status = lib.deja_open(b"ordinary", os.path.dirname(segment).encode(), ctypes.byref(shop))
 opened = []
 for name in os.listdir(segment) if os.access(segment, os.R_OK) else []:
+    path = os.path.join(segment, name)
     if name.endswith(".fifo"):
+        continue
+    if stat.S_ISSOCK(os.stat(path).st_mode):
+        try:
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"hello", path)
+            opened.append("a " + name)
+        except PermissionError:
+            pass
         continue
     for flags, letter in ((os.O_RDONLY, "r"), (os.O_RDWR, "w")):
         try:
-            os.close(os.open(os.path.join(segment, name), flags))
+            os.close(os.open(path, flags))
             opened.append(letter + " " + name)
         except PermissionError:
             pass
@@ -235,9 +245,10 @@ def test_only_the_readers_group_sees_profiles_and_nobody_else_anything(shop, pro
     # A renderer: another user, but of the group. It reads what is meant for it and writes nothing.
     status, opened = look(shop, programs, STRANGER, ORDINARY)
     assert status == DEJA_OK
-    assert {line[0] for line in opened} == {"r"}
+    assert {line[0] for line in opened} == {"a", "r"}
     for line in opened:
-        assert any(fnmatch.fnmatch(line[2:], pattern) for pattern in FOR_READERS), line
+        patterns = FOR_ASKERS if line[0] == "a" else FOR_READERS
+        assert any(fnmatch.fnmatch(line[2:], pattern) for pattern in patterns), line
     assert any(line.startswith("r profiles-") for line in opened)
 
     # The command line says it as well.
@@ -274,7 +285,7 @@ def write_memory(pid):
 
 for name in sorted(os.listdir(segment)):
     path = os.path.join(segment, name)
-    if name.endswith(".fifo") or not os.access(path, os.R_OK):
+    if name.endswith(".fifo") or name.startswith("asked.") or not os.access(path, os.R_OK):
         continue
     fd = os.open(path, os.O_RDONLY)
     size = os.fstat(fd).st_size

@@ -21,6 +21,8 @@ inline constexpr auto kMetricHelp = std::to_array<std::pair<std::string_view, st
     {"deja_dead_letters_dropped_total", "Dead letters not kept: their file is full."},
     {"deja_dead_letters_total", "Dead letters kept on the disk, for deja dlq."},
     {"deja_event_visible_seconds", "From an event's receipt to its profile's publication."},
+    {"deja_events_abandoned_total",
+     "Events received by an ingest that was killed before it answered for them."},
     {"deja_events_alias_total", "Alias calls, taken without effect."},
     {"deja_events_applied_total", "Events that changed a profile."},
     {"deja_events_dead_total", "Events that could not be applied and are kept as dead letters."},

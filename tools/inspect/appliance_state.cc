@@ -221,6 +221,7 @@ std::string state_json(const ApplianceState& state) {
   json.count("duplicate", totals.duplicate);
   json.count("unmatched", totals.unmatched);
   json.count("alias", totals.alias);
+  json.count("abandoned", totals.abandoned);
   json.count("rejected", totals.rejected);
   json.count("dead", totals.dead);
   json.number("on_their_way",
@@ -290,6 +291,11 @@ std::string state_text(const ApplianceState& state, const Style& style) {
   row("unmatched",
       human_count(totals.unmatched) + (totals.unmatched > 0 ? "  (deja errors names them)" : ""));
   row("alias", human_count(totals.alias));
+  if (totals.abandoned > 0) {
+    row("abandoned",
+        human_count(totals.abandoned) +
+            "  (unanswered when an ingest was killed; their producers send them again)");
+  }
   std::string codes;
   for (const auto& [code, count] : state.rejected) {
     codes += (codes.empty() ? "  (" : ", ") + code + " " + human_count(count);

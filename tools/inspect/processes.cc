@@ -55,6 +55,7 @@ EventTotals event_totals(const std::vector<ProcessView>& processes) {
   totals.rejected = sum_of(processes, "deja_events_rejected_total");
   totals.unmatched = sum_of(processes, "deja_events_unmatched_total");
   totals.alias = sum_of(processes, "deja_events_alias_total");
+  totals.abandoned = sum_of(processes, "deja_events_abandoned_total");
   totals.received = sum_of(processes, "deja_events_received_total");
   return totals;
 }

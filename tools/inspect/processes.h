@@ -33,10 +33,11 @@ struct EventTotals {
   std::uint64_t duplicate = 0;
   std::uint64_t unmatched = 0;
   std::uint64_t alias = 0;
+  std::uint64_t abandoned = 0;  ///< by an ingest that was killed, unanswered
   std::uint64_t rejected = 0;
   std::uint64_t dead = 0;
   [[nodiscard]] std::uint64_t accounted() const {
-    return applied + duplicate + unmatched + alias + rejected + dead;
+    return applied + duplicate + unmatched + alias + abandoned + rejected + dead;
   }
 };
 [[nodiscard]] EventTotals event_totals(const std::vector<ProcessView>& processes);

@@ -289,6 +289,30 @@ TEST_F(EventSinkTest, ANewLifeGoesOnWhereTheLastOneHadPublished) {
   EXPECT_EQ(appliance_.records().size(), 2U);
 }
 
+TEST_F(EventSinkTest, WhatALifeHadReceivedAndNotPlacedIsCountedAsAbandonedByTheNext) {
+  event(CallType::kIdentify, "");
+  for (int times = 0; times < 3; ++times) ASSERT_EQ(submit(), SinkOutcome::kCommitted);
+  appliance_.sink().publish();
+  event(CallType::kAlias, "");
+  ASSERT_EQ(submit(), SinkOutcome::kDone);
+  event(CallType::kTrack, "");
+  ASSERT_EQ(submit(), SinkOutcome::kRefused);
+  event(CallType::kIdentify, "");
+  for (int times = 0; times < 2; ++times) ASSERT_EQ(submit(), SinkOutcome::kCommitted);
+  EXPECT_EQ(total("ring_records"), 3U) << "in the ring for good";
+  for (int life = 0; life < 3; ++life) {
+    appliance_.reopen_sink();
+    EXPECT_EQ(total("events_received"), 7U);
+    EXPECT_EQ(total("events_abandoned"), 2U) << life;
+    EXPECT_EQ(total("ring_records"), 3U);
+  }
+  ASSERT_EQ(submit(), SinkOutcome::kCommitted);
+  appliance_.sink().publish();
+  appliance_.reopen_sink();
+  EXPECT_EQ(total("events_abandoned"), 2U);
+  EXPECT_EQ(total("ring_records"), 4U);
+}
+
 TEST_F(EventSinkTest, TheTokenNamesRingAndPositions) {
   const std::uint64_t ends[] = {0x1a0};
   char text[128];

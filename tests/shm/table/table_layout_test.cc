@@ -23,8 +23,8 @@ std::string hex(const std::uint8_t* bytes, std::size_t count) {
   return text;
 }
 
-TEST(TableLayout, GoldenBytesOfVersionOne) {
-  static_assert(kLayoutVersion == 2);
+TEST(TableLayout, GoldenBytes) {
+  static_assert(kLayoutVersion == 3);
   const TableGeometry geometry = geometry_of(4, 1, 1, 16, 16);
   const ShardMemory memory(geometry);
   ShardWriter writer = attach(memory, geometry);
