@@ -121,6 +121,8 @@ def test_a_full_disk_refuses_durable_events_until_it_has_room_again():
             assert ack_of(shop, view("w", "m4"), **{"Deja-Ack": "applied"}) == "applied"
             assert shop.post("/v1/track", view("w", "m5"))[0] == 503, "refused before it is in a ring"
             assert shop.profile("w")["features"]["views"] == 1
+            assert shop.stat()["journal"]["state"] == "full"
+            assert "its disk is full" in shop.deja("stat").stdout
             subprocess.run(["mount", "-o", "remount,size=512m", directory / "durable"], check=True)
 
             def taken():
@@ -134,6 +136,7 @@ def test_a_full_disk_refuses_durable_events_until_it_has_room_again():
             totals = shop.stat()["totals"]
             ends = ("applied", "duplicate", "unmatched", "alias", "abandoned", "rejected", "dead")
             assert totals["received"] == sum(totals[end] for end in ends)
+            assert shop.stat()["journal"]["state"] == "writing"
             refused = [name for name in shop.stat()["rejected"] if name.startswith("journal")]
             assert refused == ["journal_full"]
     finally:

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ring/positions.h"
 #include "tools/inspect/lags.h"
 #include "tools/inspect/processes.h"
 #include "tools/serve/start_report.h"
@@ -22,16 +23,24 @@ struct ApplianceState {
   std::int64_t up_us = 0;
   std::int64_t heartbeat_age_us = 0;  ///< of the supervisor
   std::uint64_t profiles = 0;
+  std::uint64_t partial = 0;       ///< of those, with their stored part still on its way
   std::uint64_t profiles_max = 0;  ///< that the table has blocks for
   EventTotals totals;
   std::vector<std::pair<std::string, std::uint64_t>> rejected;  ///< by code, those that happened
   std::vector<Lag> rings;
   std::vector<Lag> logs;
+  JournalState journal = JournalState::kStarting;
+  std::uint64_t journal_segments = 0;
   std::uint64_t flush_lag_events = 0;
   std::uint64_t flush_lag_us = 0;
   bool redis_connected = false;
   std::vector<ProcessView> processes;
   StartReport report;
+
+  /// A second, since the start.
+  [[nodiscard]] double rate_of(std::uint64_t count) const {
+    return up_us <= 0 ? 0 : static_cast<double>(count) / (static_cast<double>(up_us) / 1e6);
+  }
 };
 
 [[nodiscard]] ApplianceState gather_state(const Segment& segment, const std::string& path);
