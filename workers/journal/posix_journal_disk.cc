@@ -101,7 +101,9 @@ class PosixJournalDisk : public JournalDisk {
     // Space now, so that a full disk is known before an event is collected. Where the file system
     // can't promise any (EOPNOTSUPP), writes will tell.
     if (fallocate(made.number(), 0, 0, static_cast<off_t>(bytes)) != 0 && errno != EOPNOTSUPP) {
-      const Error error = system_error("make room for " + path(name));
+      // Of the directory, since the next try has another name and is no news.
+      const Error error =
+          system_error("find " + std::to_string(bytes >> 20U) + " MiB of room in " + directory_);
       unlinkat(directory_descriptor_.number(), name.c_str(), 0);
       return error;
     }
