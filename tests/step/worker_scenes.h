@@ -244,7 +244,49 @@ inline Scene merge_scene() {
       "ann"};
 }
 
-/// The same, where whoever merges ann's part dies of it.
+/// Whom renderers miss: two who are absent, one who came back by an event before the answer, and
+/// one who is there.
+inline Scene put_back_scene() {
+  return {"a return for a renderer", step_appliance(),
+          [](StepWorld& step) {
+            for (const std::uint32_t shard : {0U, 1U}) {
+              CHECK(step.world.keeper.give_shard(shard, 100, kReturnShardHasAbsent));
+              step.story.first_sequences[shard] = 100;
+            }
+            step.world.start_fresh();
+            step.send("bob", 511);
+            step.settle();
+            StepWorld earlier(step_appliance());
+            earlier.world.start_fresh();
+            unsigned bit = 40;
+            for (const char* user : {"ann", "bob", "dan", "ann"}) {
+              TestEvent event = step.story.event_of(user);
+              event.values[0].number = static_cast<double>(std::uint64_t{1} << bit++);
+              earlier.story.send(earlier.world.ingest, event);
+            }
+            earlier.world.run_dry();
+            const auto give = [&](const std::string& user) {
+              std::vector<std::uint64_t> block = earlier.world.profile(user).block;
+              const ProfileCopy copy(block.data(), step.world.fixture.segment().geometry());
+              CHECK(step.world.keeper.give_asked(StepStory::shard(user), copy));
+            };
+            const auto as_stored = earlier.looker.look().profiles;
+            for (const char* user : {"ann", "dan"}) {
+              give(user);
+              step.story.stored[user].push_back({as_stored.at(user)});
+            }
+            give("bob");
+            step.story.answers.push_back(
+                {"bob", as_stored.at("bob"), step.looker.look().return_ring_position});
+            give("ann");  // she is there by then
+            step.send("ann", 512);
+            step.send("bob", 513);
+            step.send("eve", 514);
+          },
+          "dan"};
+}
+
+/// A return by merge where whoever merges ann's part dies of it.
 inline Scene poison_merge_scene() {
   Scene scene = merge_scene();
   scene.name = "a dead merge";

@@ -192,6 +192,9 @@ TEST(WorkerStep, ADeadLetterOfTheLogSurvivesAKillBehindEveryInstruction) {
 TEST(WorkerStep, ADeadMergeSurvivesAKillBehindEveryInstruction) {
   play(poison_merge_scene());
 }
+TEST(WorkerStep, AReturnForARendererSurvivesAKillBehindEveryInstruction) {
+  play(put_back_scene());
+}
 TEST(WorkerStep, AMergeSurvivesAKillBehindEveryInstruction) {
   play(merge_scene());
 }
