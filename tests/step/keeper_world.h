@@ -63,7 +63,7 @@ class KeeperWorld {
       files_.push_back(std::make_unique<MappedFile>(
           std::move(*appliance.segment().map(name, MappedFile::Mode::kReadWrite))));
     }
-    const auto span = [&](int at) {
+    const auto span = [&](std::size_t at) {
       return std::span<std::uint8_t>(files_[at]->data(), files_[at]->bytes());
     };
     memory.emplace(std::vector{span(0), span(1), span(2)}, std::vector{span(3)});
