@@ -104,7 +104,7 @@ TEST_P(JournalCrashPoint, LosesNothingThere) {
   const pid_t child = start_keeper_process(appliance, GetParam());
   bool dead = false;
   int views = 1;
-  for (; !dead && views < 4000; ++views) {
+  for (; !dead && views < 60'000; ++views) {
     appliance.view("ada");
     usleep(500);
     dead = waitpid(child, nullptr, WNOHANG) == child;
