@@ -1,7 +1,9 @@
 // What the keeper hands back to a worker: ring return-<w>.
 //
 // At start, before the first event is taken from a ring (the worker is not "recovered" yet):
-//   kReturnProfile  ReturnProfileLayout │ key, padded to 8 │ frame: put in as it was stored
+//   kReturnNeeded   ReturnProfileLayout │ key, padded to 8 │ frame: put in as it was stored; events
+//                   of the journal follow for it
+//   kReturnProfile  the same of everybody else: put in as long as room for new users is left
 //   kReturnIds      ReturnIdsLayout │ id_low, id_high (2 × u64) × count: the ids of a shard's last
 //                   events, in the order of their sequences
 //   kReturnEvent    ReturnEventLayout │ the EventRecord's words: from the journal, above what the
@@ -31,6 +33,7 @@ inline constexpr std::uint32_t kReturnIds = 5;
 inline constexpr std::uint32_t kReturnStored = 6;
 inline constexpr std::uint32_t kReturnNothing = 7;
 inline constexpr std::uint32_t kReturnAsked = 8;
+inline constexpr std::uint32_t kReturnNeeded = 9;
 
 /// ReturnShardLayout::flags: the store has profiles of this shard that were not handed over, since
 /// the table has no room for all of them.

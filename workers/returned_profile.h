@@ -1,7 +1,7 @@
 // A profile as the return ring carries it (ring/return_record.h), checked: kReturnProfile,
-// kReturnStored and kReturnNothing. The keeper's bytes are not ours, so whoever reads one takes
-// nothing for granted; what passes here names a profile of this table and has a frame that fits.
-// Pure; no allocation.
+// kReturnNeeded, kReturnStored and kReturnNothing. The keeper's bytes are not ours, so whoever
+// reads one takes nothing for granted; what passes here names a profile of this table and has a
+// frame that fits. Pure; no allocation.
 #pragma once
 
 #include <array>

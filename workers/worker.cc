@@ -136,6 +136,7 @@ void Worker::open_counters() {
   counters_.ids_forgotten = process_.counter("deja_ids_forgotten_total");
   counters_.returned = process_.counter("deja_profiles_returned_total");
   counters_.replayed = process_.counter("deja_events_replayed_total");
+  counters_.left_in_store = process_.counter("deja_profiles_left_in_store_total");
   counters_.return_faults = process_.counter("deja_return_faults_total");
   counters_.evicted = process_.counter("deja_evicted_total");
   counters_.put_back = process_.counter("deja_profiles_put_back_total");

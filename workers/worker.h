@@ -77,7 +77,7 @@ class Worker {
 
   struct Counters {
     Counter applied, duplicate, refused, dead, log_full, verdict_full, batches, late, ids_forgotten;
-    Counter profiles, partial, recovered_sequence, returned, return_faults, replayed;
+    Counter profiles, partial, recovered_sequence, returned, left_in_store, return_faults, replayed;
     Counter evicted, put_back, merged, merges_dropped;
     Histogram visible, batch_time;
   };
@@ -160,7 +160,7 @@ class Worker {
   // worker_return.cc: before the first event.
   std::uint64_t take_returned();
   [[nodiscard]] bool take_one_returned(const RingRecord& record);
-  [[nodiscard]] bool take_profile(const RingRecord& record);
+  [[nodiscard]] bool take_profile(const RingRecord& record, std::uint32_t spare_blocks);
   void put_in(ShardWriter& shard, ShardWriter::Draft draft, const ReturnedProfile& returned);
   [[nodiscard]] bool take_event(const RingRecord& record);
   [[nodiscard]] bool take_ids(const RingRecord& record);

@@ -9,6 +9,12 @@
 #include "workers/worker.h"
 
 namespace deja {
+namespace {
+
+/// One in so many blocks of a shard stays free while stored profiles come back.
+constexpr std::uint32_t kSparePart = 16;
+
+}  // namespace
 
 std::uint64_t Worker::take_returned() {
   std::uint32_t count = 0;
@@ -41,8 +47,10 @@ std::uint64_t Worker::take_returned() {
 
 bool Worker::take_one_returned(const RingRecord& record) {
   switch (record.type) {
+    case kReturnNeeded:
+      return take_profile(record, 0);
     case kReturnProfile:
-      return take_profile(record);
+      return take_profile(record, geometry_.blocks_per_shard / kSparePart);
     case kReturnEvent:
       return take_event(record);
     case kReturnIds:
@@ -57,7 +65,9 @@ bool Worker::take_one_returned(const RingRecord& record) {
   }
 }
 
-bool Worker::take_profile(const RingRecord& record) {
+/// `spare_blocks`: to be left for new users, since nobody may be evicted before the store has
+/// confirmed something.
+bool Worker::take_profile(const RingRecord& record, std::uint32_t spare_blocks) {
   ReturnedProfile returned;
   if (!parse_returned(record.payload, record.size_bytes, WithFrame::kAlways, geometry_, returned) ||
       !owns(returned.facts.shard)) {
@@ -66,10 +76,12 @@ bool Worker::take_profile(const RingRecord& record) {
   const ReturnProfileLayout& stored = returned.facts;
   ShardWriter& shard = shards_[index_of(stored.shard)];
   ShardWriter::Draft draft = shard.begin(returned.key());
-  if (draft.room == Room::kFull) {
+  if (draft.room == Room::kFull ||
+      (draft.room == Room::kNew && shard.spare_block_count() <= spare_blocks)) {
     // The store has it still, and whoever comes is a partial profile until it was fetched.
     shard.set_has_absent();
-    return false;
+    counters_.left_in_store.add();
+    return true;
   }
   // One that was taken before a kill is there, and may not turn back.
   if (draft.room == Room::kNew || draft.sequence < stored.sequence) {

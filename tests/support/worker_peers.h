@@ -124,8 +124,9 @@ class TestKeeper {
   }
 
   /// Hands a stored profile back: `block` as ProfileCopy has it. False when the ring is full.
-  bool give_profile(std::uint32_t shard, const ProfileCopy& block) {
-    return give(profile_bytes(shard, block), kReturnProfile);
+  bool give_profile(std::uint32_t shard, const ProfileCopy& block,
+                    std::uint32_t type = kReturnProfile) {
+    return give(profile_bytes(shard, block), type);
   }
   /// The stored part of a profile that is partial now.
   bool give_stored(std::uint32_t shard, const ProfileCopy& block) {

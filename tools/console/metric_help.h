@@ -57,6 +57,8 @@ inline constexpr auto kMetricHelp = std::to_array<std::pair<std::string_view, st
     {"deja_process_starts_total", "Lives of the process's place."},
     {"deja_profiles", "Profiles in memory."},
     {"deja_profiles_asked_total", "Users that renderers asked for, by what came of it."},
+    {"deja_profiles_left_in_store_total",
+     "Stored profiles for which a start left no room; they come back when touched."},
     {"deja_profiles_merged_total",
      "Stored parts that were merged into profiles that had come back."},
     {"deja_profiles_partial", "Profiles in memory whose stored part is still on its way."},

@@ -57,11 +57,12 @@ ReadBack::Outcome ReadBack::give_touched() {
       if (!given_.insert(name).second) continue;
       names.push_back(std::move(name));
       if (names.size() < kNamesAtOnce) continue;
-      if (const Outcome outcome = fetch(names); outcome != Outcome::kDone) return outcome;
+      if (const Outcome outcome = fetch(names, kReturnNeeded); outcome != Outcome::kDone)
+        return outcome;
       names.clear();
     }
   }
-  return fetch(names);
+  return fetch(names, kReturnNeeded);
 }
 
 ReadBack::Outcome ReadBack::give_events() {
@@ -116,10 +117,10 @@ ReadBack::Outcome ReadBack::take_page(const RedisReply& page) {
       parts_.images.refuse("unknown_name");
     }
   }
-  return fetch(names);
+  return fetch(names, kReturnProfile);
 }
 
-ReadBack::Outcome ReadBack::fetch(const std::vector<std::string>& names) {
+ReadBack::Outcome ReadBack::fetch(const std::vector<std::string>& names, std::uint32_t type) {
   RedisConnection& connection = parts_.store.connection();
   for (const std::string& name : names) connection.append({"HGET", name, "image"});
   std::vector<RedisReply> images;
@@ -139,7 +140,9 @@ ReadBack::Outcome ReadBack::fetch(const std::vector<std::string>& names) {
         break;
     }
     const ReturnProfileLayout& record = profile.record;
-    if (!parts_.rings.give_profile(record, profile.key, profile.frame)) return Outcome::kStopped;
+    if (!parts_.rings.give_profile(type, record, profile.key, profile.frame)) {
+      return Outcome::kStopped;
+    }
     sequences_[record.shard] = std::max(sequences_[record.shard], record.sequence);
     ++restored_count_;
     parts_.counters.restored.add();

@@ -6,7 +6,8 @@
 //
 //  1. An event from the journal is applied only to a profile of which the stored part is in the
 //     table already, or that has none; so it can be told whether the part has it: by the sequence.
-//  2. What no room is left for stays in the store alone: a user who comes back is merged again.
+//  2. What no room is left for stays in the store alone: a user who comes back is merged again. So
+//     the worker leaves some for new users, but whom events follow (kReturnNeeded) it takes always.
 //  3. A shard's sequence starts at the highest of its watermark, its profiles' and the journal's.
 //  4. A merge in the journal is no event: the part that it brought in comes from the store.
 #pragma once
@@ -59,7 +60,8 @@ class ReadBack {
   Outcome give_events();
   Outcome give_others();
   Outcome take_page(const RedisReply& page);
-  Outcome fetch(const std::vector<std::string>& names);
+  /// `type`: of the return ring's records.
+  Outcome fetch(const std::vector<std::string>& names, std::uint32_t type);
   Outcome lost_redis(const std::string& problem);
 
   Parts parts_;

@@ -106,15 +106,15 @@ void ReturnRings::publish(Worker& worker) {
   worker.bell->ring_if_asleep();
 }
 
-bool ReturnRings::give_profile(const ReturnProfileLayout& profile, std::string_view key,
-                               std::string_view frame) {
+bool ReturnRings::give_profile(std::uint32_t type, const ReturnProfileLayout& profile,
+                               std::string_view key, std::string_view frame) {
   Worker& worker = workers_[geometry_.owner_of(profile.shard)];
   if (!worker.waits) return true;
   const std::uint32_t size = profile_bytes(key, frame);
   std::uint8_t* at = claim(worker, size);
   if (at == nullptr) return false;
   write_profile(at, profile, key, frame);
-  commit(worker, size, kReturnProfile);
+  commit(worker, size, type);
   return true;
 }
 

@@ -33,8 +33,9 @@ class ReturnRings {
 
   /// Each hands one record over; nothing for a worker that had recovered when the rings were opened
   /// or consumed. False: waiting was ended. `profile.frame_bytes` is frame.size().
-  [[nodiscard]] bool give_profile(const ReturnProfileLayout& profile, std::string_view key,
-                                  std::string_view frame);
+  /// `type`: kReturnProfile or kReturnNeeded.
+  [[nodiscard]] bool give_profile(std::uint32_t type, const ReturnProfileLayout& profile,
+                                  std::string_view key, std::string_view frame);
   [[nodiscard]] bool give_ids(std::uint32_t shard, std::span<const JournalIdLayout> ids);
   [[nodiscard]] bool give_event(std::uint32_t shard, std::uint64_t sequence,
                                 std::span<const std::uint64_t> words);

@@ -376,7 +376,7 @@ class KeeperAppliance {
       const RingRecord record = worker.returned->next();
       if (record.outcome != RingRecord::Outcome::kRecord) return false;
       std::vector<std::uint8_t> bytes(record.payload, record.payload + record.size_bytes);
-      if (record.type == kReturnProfile) take_profile(bytes);
+      if (record.type == kReturnProfile || record.type == kReturnNeeded) take_profile(bytes);
       if (record.type == kReturnShard) take_shard(bytes);
       if (record.type == kReturnEvent) take_event(bytes);
       if (record.type == kReturnIds) take_ids(bytes);

@@ -216,24 +216,48 @@ TestAppliance tiny() {
   return appliance;
 }
 
-TEST(WorkerRecovery, AStoredProfileThatFindsNoRoomIsNotForgotten) {
+/// Hands 80 stored profiles over to a worker that has no room for so many.
+void give_too_many(WorkerWorld& world, std::uint32_t type) {
   WorkerWorld before;
   before.start_fresh();
   for (int user = 0; user < 80; ++user) before.ingest.send(view_of("user-" + std::to_string(user)));
   before.run_dry();
-  WorkerWorld world(tiny());
   Worker& worker = world.start();
   for (int user = 0; user < 80; ++user) {
     SeenProfile seen = before.profile("user-" + std::to_string(user));
     const ProfileCopy copy(seen.block.data(), before.fixture.segment().geometry());
-    while (!world.keeper.give_profile(0, copy)) worker.duty_cycle();
+    while (!world.keeper.give_profile(0, copy, type)) worker.duty_cycle();
   }
   while (!world.keeper.give_end()) worker.duty_cycle();
   while (!worker.recovered()) worker.duty_cycle();
+}
+
+TEST(WorkerRecovery, StoredProfilesLeaveRoomForNewUsersAndStayInTheStore) {
+  WorkerWorld world(tiny());
+  give_too_many(world, kReturnProfile);
   const std::uint64_t profiles = world.counter("deja_profiles");
   EXPECT_GT(profiles, 0U);
   EXPECT_LT(profiles, 80U);
-  EXPECT_EQ(world.counter("deja_return_faults_total"), 80 - profiles);
+  EXPECT_EQ(world.counter("deja_profiles_left_in_store_total"), 80 - profiles);
+  EXPECT_EQ(world.counter("deja_return_faults_total"), 0U);
+  EXPECT_EQ(world.fixture.reader(0).header().has_absent, 1U);
+  const std::uint32_t spare = world.fixture.segment().geometry().blocks_per_shard / 16;
+  ASSERT_GT(spare, 0U);
+  // Nothing is confirmed yet, so nobody may go for them.
+  for (std::uint32_t user = 0; user < spare; ++user) {
+    world.ingest.send(view_of("new-" + std::to_string(user)));
+  }
+  world.run_dry();
+  EXPECT_EQ(world.counter(kTableFullCounter), 0U);
+  EXPECT_EQ(world.counter("deja_profiles"), profiles + spare);
+}
+
+TEST(WorkerRecovery, AStoredProfileThatEventsFollowIsTakenAsLongAsThereIsAnyRoom) {
+  WorkerWorld world(tiny());
+  give_too_many(world, kReturnNeeded);
+  world.ingest.send(view_of("new"));
+  world.run_dry();
+  EXPECT_EQ(world.counter(kTableFullCounter), 1U) << "they took the room of new users too";
   EXPECT_EQ(world.fixture.reader(0).header().has_absent, 1U);
 }
 
