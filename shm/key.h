@@ -55,10 +55,16 @@ struct Key {
   return hash;
 }
 
+/// The shard of a key of which only the murmur2() is known.
+[[nodiscard]] inline std::uint32_t shard_of_hash(std::uint32_t key_hash,
+                                                 std::uint32_t shard_count) {
+  return (key_hash & 0x7fffffffU) % shard_count;
+}
+
 /// The shard of a key, the same in every process, incarnation and node with as many shards. The
 /// namespace has no part in it: an anonymous profile that turns out to be a user's moves anyway.
 [[nodiscard]] inline std::uint32_t shard_of(const Key& key, std::uint32_t shard_count) {
-  return (murmur2(key.bytes, key.size) & 0x7fffffffU) % shard_count;
+  return shard_of_hash(murmur2(key.bytes, key.size), shard_count);
 }
 
 }  // namespace deja

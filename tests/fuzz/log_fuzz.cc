@@ -206,8 +206,8 @@ class LogWorld {
     auto at = logged.begin();
     const auto facts = read_journal_segment(
         disk, {1, 0},
-        [&](const JournalRecordLayout& record, std::span<const std::uint8_t> payload,
-            std::uint64_t) {
+        [&](const JournalHeaderLayout&, const JournalRecordLayout& record,
+            std::span<const std::uint8_t> payload, std::uint64_t) {
           at = std::find_if(at, logged.end(),
                             [&](const Logged& each) { return each.is(record, payload); });
           CHECK(at != logged.end());

@@ -7,6 +7,7 @@
 //   record   kind │ shard │ sequence (255: the next 8 bytes) │ payload_size │ payload
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ inline constexpr std::uint32_t kShards = 4;
 /// One record as it was put into a segment.
 struct Put {
   JournalRecordLayout record{};
+  std::uint32_t shard_count = kShards;  ///< as its segment's header says
   std::vector<std::uint8_t> payload;
 };
 
@@ -30,6 +32,7 @@ struct MadeSegment {
   std::vector<Put> readable;  ///< of its whole groups; none behind a broken header
   bool whole = true;          ///< nothing in it was spoiled
   bool ours = true;           ///< its header does not say otherwise
+  bool other_shards = false;  ///< its header is good, and counts them otherwise
   bool condensed = false;     ///< it says that it holds ids alone
 };
 
@@ -64,11 +67,12 @@ class SegmentMaker {
         journal_header_bytes(identity, name, (flags & kCondensed) != 0, 1'000'000, kSecret);
     const bool header_good = (flags & kBrokenHeader) == 0;
     if (!header_good) segment.bytes[offsetof(JournalHeaderLayout, checksum)] ^= 1U;
-    segment.ours = !header_good || (flags & (kOtherAppliance | kOtherShards)) == 0;
+    segment.ours = !header_good || (flags & kOtherAppliance) == 0;
+    segment.other_shards = header_good && identity.shard_count != kShards;
     segment.whole = header_good;
     segment.condensed = header_good && (flags & kCondensed) != 0;
     for (std::uint8_t groups = input.take<std::uint8_t>() % 4; groups > 0; --groups) {
-      const bool good = put_group(name, input, header_good, segment);
+      const bool good = put_group(name, identity.shard_count, input, header_good, segment);
       segment.whole = segment.whole && good;
     }
     return segment;
@@ -104,14 +108,15 @@ class SegmentMaker {
   }
 
   /// False: it was spoiled.
-  static bool put_group(JournalSegmentName name, Input& input, bool header_good,
-                        MadeSegment& segment) {
+  static bool put_group(JournalSegmentName name, std::uint32_t shard_count, Input& input,
+                        bool header_good, MadeSegment& segment) {
     const auto flags = input.take<std::uint8_t>();
     std::vector<std::uint8_t>& bytes = segment.bytes;
     if ((flags & kHoleBefore) != 0) bytes.resize(bytes.size() + kJournalBlockBytes);
     std::vector<Put> puts;
     for (std::uint8_t records = input.take<std::uint8_t>() % 8; records > 0; --records) {
       puts.push_back(put_of(input));
+      puts.back().shard_count = shard_count;
     }
     const std::uint64_t position = bytes.size();
     JournalGroupLayout group{};
@@ -133,10 +138,13 @@ class SegmentMaker {
     if ((flags & kBrokenChecksum) != 0) group.checksum ^= 1U;
     std::memcpy(bytes.data() + position, &group, sizeof group);
     bytes.resize(round_up(bytes.size(), kJournalBlockBytes));
+    // A shard that its segment does not have: neither it nor what follows in its group is believed.
+    const auto stranger = std::find_if(
+        puts.begin(), puts.end(), [&](const Put& put) { return put.record.shard >= shard_count; });
     if (header_good && (flags & (kBrokenChecksum | kElsewhere)) == 0) {
-      segment.readable.insert(segment.readable.end(), puts.begin(), puts.end());
+      segment.readable.insert(segment.readable.end(), puts.begin(), stranger);
     }
-    return (flags & 0x0fU) == 0;
+    return (flags & 0x0fU) == 0 && stranger == puts.end();
   }
 
   std::string catalog_;

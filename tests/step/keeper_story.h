@@ -32,7 +32,8 @@ using JournalSeen = std::map<std::pair<std::uint32_t, std::uint64_t>, std::set<J
     const auto name = JournalSegmentName::parse(path.substr(sizeof "journal/" - 1));
     if (!name) continue;
     const JournalSegmentFacts facts = read_journal_bytes(
-        bytes_of(bytes), *name, [&](const JournalRecordLayout& record, auto, auto) {
+        bytes_of(bytes), *name,
+        [&](const JournalHeaderLayout&, const JournalRecordLayout& record, auto, auto) {
           seen[{record.shard, record.sequence}].insert(record.kind);
         });
     for (const std::string& damage : facts.damages) complaints.push_back("torn: " + damage);

@@ -84,6 +84,9 @@ class RedisServer {
     pid_ = -1;
     unlink(socket().c_str());
   }
+  /// Copies what a stopped one has, and puts it back.
+  void keep_data(const std::string& to) const { copy(directory_ + "/appendonlydir", to); }
+  void bring_data(const std::string& from) const { copy(from, directory_ + "/appendonlydir"); }
   void pause() const { kill(pid_, SIGSTOP); }
   void resume() const { kill(pid_, SIGCONT); }
 
@@ -106,6 +109,10 @@ class RedisServer {
   }
 
  private:
+  static void copy(const std::string& from, const std::string& to) {
+    std::filesystem::remove_all(to);
+    std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+  }
   [[nodiscard]] bool answers() const {
     const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};

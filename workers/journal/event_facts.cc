@@ -2,6 +2,8 @@
 
 #include <capnp/message.h>
 
+#include <cstring>
+
 #include "ring/event_record.capnp.h"
 
 namespace deja {
@@ -27,6 +29,26 @@ const char* read_event_facts(const std::uint64_t* words, std::size_t count,
     return nullptr;
   } catch (const kj::Exception&) {
     return "an event that is not an event record";
+  }
+}
+
+bool move_event(std::vector<std::uint64_t>& words, std::uint32_t shard) {
+  try {
+    const kj::ArrayPtr<const capnp::word> segment(
+        reinterpret_cast<const capnp::word*>(words.data()), words.size());
+    const kj::ArrayPtr<const capnp::word> segments[] = {segment};
+    capnp::SegmentArrayMessageReader message(segments);
+    capnp::MallocMessageBuilder builder(static_cast<unsigned>(words.size() + 64));
+    builder.setRoot(message.getRoot<schema::EventRecord>());
+    builder.getRoot<schema::EventRecord>().setShard(shard);
+    const auto moved = builder.getSegmentsForOutput();
+    if (moved.size() != 1) return false;
+    const auto bytes = moved[0].asBytes();
+    words.resize(bytes.size() / 8);
+    std::memcpy(words.data(), bytes.begin(), words.size() * 8);
+    return true;
+  } catch (const kj::Exception&) {
+    return false;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "shm/key.h"
 
@@ -15,6 +16,9 @@ struct EventFacts {
   std::uint64_t id_high = 0;
   std::uint32_t shard = 0;
 };
+
+/// The same event in another count of shards: replaces the record's words. False: they are none.
+[[nodiscard]] bool move_event(std::vector<std::uint64_t>& words, std::uint32_t shard);
 
 /// Null, or what is wrong. `words` are 8-byte aligned.
 [[nodiscard]] const char* read_event_facts(const std::uint64_t* words, std::size_t count,

@@ -8,7 +8,7 @@
 namespace deja {
 
 Result<JournalIndex> JournalIndex::build(JournalDisk& disk, std::string_view appliance,
-                                         const std::vector<std::uint64_t>& watermarks,
+                                         const StoredFloor& floor, std::uint32_t shard_count,
                                          std::uint32_t key_bytes_max, std::uint32_t ids_max) {
   const Result<std::vector<std::string>> names = disk.list();
   if (!names) return names.error();
@@ -18,58 +18,77 @@ Result<JournalIndex> JournalIndex::build(JournalDisk& disk, std::string_view app
   }
   std::sort(ours.begin(), ours.end());
 
-  JournalIndex index(disk);
-  index.shards_.resize(watermarks.size());
+  JournalIndex index(disk, floor, shard_count);
   for (const JournalSegmentName& name : ours) {
     index.highest_epoch_ = std::max(index.highest_epoch_, name.epoch);
-    index.segments_.push_back({name, false, {}, std::vector<std::uint64_t>(watermarks.size())});
-    std::uint64_t strangers = 0;
+    index.segments_.push_back({name, shard_count, {}});
     const Result<JournalSegmentFacts> facts = read_journal_segment(
         disk, name,
-        [&](const JournalRecordLayout& record, std::span<const std::uint8_t> payload,
-            std::uint64_t position) {
-          if (record.shard >= watermarks.size()) {
-            ++strangers;
-            return;
-          }
-          index.take(record, payload, position, watermarks[record.shard], key_bytes_max);
+        [&](const JournalHeaderLayout& header, const JournalRecordLayout& record,
+            std::span<const std::uint8_t> payload, std::uint64_t position) {
+          index.take(header.shard_count, record, payload, position, key_bytes_max);
         });
     if (!facts) return facts.error();
-    Segment& segment = index.segments_.back();
-    segment.condensed = facts->header_good && facts->header.condensed != 0;
-    segment.catalog = facts->catalog;
     for (const std::string& damage : facts->damages) index.damages_.push_back(damage);
     if (!facts->header_good) continue;
+    Segment& segment = index.segments_.back();
+    segment.shard_count = facts->header.shard_count;
+    segment.catalog = facts->catalog;
     if (facts->header.appliance != appliance) {
       return Error{"the journal is that of the appliance '" + std::string(facts->header.appliance) +
                        "', not of '" + std::string(appliance) + "'",
                    0, "Give each appliance a [durability] directory of its own"};
     }
-    if (facts->header.shard_count != watermarks.size() || strangers != 0) {
-      return Error{"the journal was written for " + std::to_string(facts->header.shard_count) +
-                       " shards, and this appliance has " + std::to_string(watermarks.size()),
-                   0,
-                   "Set [appliance] shards = " + std::to_string(facts->header.shard_count) +
-                       ", or use an empty [durability] directory"};
-    }
-    // Records of two segments may overlap: without this a long journal would be held twice.
-    for (Shard& shard : index.shards_) {
-      if (shard.ids.size() > std::size_t{2} * ids_max + 1024) keep_newest_ids(shard.ids, ids_max);
-    }
+    index.bound_ids(ids_max);
   }
   index.settle(ids_max);
   return index;
 }
 
-void JournalIndex::take(const JournalRecordLayout& record, std::span<const std::uint8_t> payload,
-                        std::uint64_t position, std::uint64_t watermark,
+JournalIndex::Division& JournalIndex::division(std::uint32_t shard_count) {
+  for (Division& division : divisions_) {
+    if (division.size() == shard_count) return division;
+  }
+  divisions_.emplace_back(shard_count);
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
+    divisions_.back()[shard].floor = floor_.of_shard(shard_count, shard);
+  }
+  return divisions_.back();
+}
+
+const JournalIndex::Division* JournalIndex::find_division(std::uint32_t shard_count) const {
+  for (const Division& division : divisions_) {
+    if (division.size() == shard_count) return &division;
+  }
+  return nullptr;
+}
+
+std::uint64_t JournalIndex::highest_sequence(std::uint32_t shard) const {
+  const Division* today = find_division(static_cast<std::uint32_t>(shards_.size()));
+  return today != nullptr ? (*today)[shard].highest : 0;
+}
+
+std::uint64_t JournalIndex::highest_former_sequence() const {
+  std::uint64_t highest = 0;
+  for (const Division& division : divisions_) {
+    if (division.size() == shards_.size()) continue;
+    for (const Recorded& recorded : division) highest = std::max(highest, recorded.highest);
+  }
+  return highest;
+}
+
+void JournalIndex::take(std::uint32_t recorded_count, const JournalRecordLayout& record,
+                        std::span<const std::uint8_t> payload, std::uint64_t position,
                         std::uint32_t key_bytes_max) {
-  Shard& shard = shards_[record.shard];
-  Segment& segment = segments_.back();
-  const auto segment_index = static_cast<std::uint32_t>(segments_.size() - 1);
-  std::uint64_t& highest = segment.highest[record.shard];
-  highest = std::max(highest, record.sequence);
-  shard.highest = std::max(shard.highest, record.sequence);
+  const auto shard_count = static_cast<std::uint32_t>(shards_.size());
+  Recorded& recorded = division(recorded_count)[record.shard];
+  recorded.highest = std::max(recorded.highest, record.sequence);
+  Entry entry{record.sequence,
+              position,
+              static_cast<std::uint32_t>(segments_.size() - 1),
+              static_cast<std::uint32_t>(payload.size()),
+              record.shard,
+              record.kind};
   switch (record.kind) {
     case JournalKind::kEvent: {
       words_.assign((payload.size() + 7) / 8, 0);
@@ -78,24 +97,33 @@ void JournalIndex::take(const JournalRecordLayout& record, std::span<const std::
       const bool understood =
           payload.size() % 8 == 0 &&
           read_event_facts(words_.data(), words_.size(), key_bytes_max, facts) == nullptr;
-      if (understood && (facts.id_low | facts.id_high) != 0) {
-        shard.ids.push_back({record.sequence, facts.id_low, facts.id_high});
+      if (understood) {
+        const std::uint32_t hash = murmur2(facts.key.bytes, facts.key.size);
+        if ((facts.id_low | facts.id_high) != 0) {
+          take_id(recorded_count, record.shard,
+                  {record.sequence, facts.id_low, facts.id_high, record.consumed_us, hash, 0});
+        }
+        if (recorded_count == shard_count) break;
+        entry.shard = shard_of_hash(hash, shard_count);
+        // The store has this user's; in its own shard the sequence is none that is missing.
+        if (record.sequence <= floor_.of(hash)) entry.kind = JournalKind::kDead;
+      } else if (recorded_count != shard_count) {
+        entry.kind = JournalKind::kDead;  // nobody's
       }
       break;
     }
     case JournalKind::kIds:
-      for_each_journal_id(payload, [&](const JournalIdLayout& id) {
-        shard.ids.push_back({id.sequence, id.low, id.high});
-      });
+      for_each_journal_id(
+          payload, [&](const JournalIdLayout& id) { take_id(recorded_count, record.shard, id); });
       return;
     case JournalKind::kDead:
-      shard.dead.insert(record.sequence);
+      recorded.dead.insert(record.sequence);
       return;
     case JournalKind::kNone: {
       None none{0, record.sequence};
       if (payload.size() != sizeof none.first) return;
       std::memcpy(&none.first, payload.data(), sizeof none.first);
-      shard.nones.push_back(none);
+      recorded.nones.push_back(none);
       return;
     }
     case JournalKind::kMerged:
@@ -103,15 +131,57 @@ void JournalIndex::take(const JournalRecordLayout& record, std::span<const std::
     default:
       return;  // of a later version: its sequence is missed, and gaps() says so
   }
-  if (record.sequence <= watermark) return;
-  shard.entries.push_back({record.sequence, position, segment_index,
-                           static_cast<std::uint32_t>(payload.size()), record.kind});
+  if (record.sequence > recorded.floor) recorded.entries.push_back(entry);
+}
+
+void JournalIndex::take_id(std::uint32_t recorded_count, std::uint32_t recorded,
+                           const JournalIdLayout& id) {
+  const auto shard_count = static_cast<std::uint32_t>(shards_.size());
+  Shard& shard = shards_[shard_of_id(id, recorded, recorded_count, shard_count)];
+  (recorded_count == shard_count ? shard.ids : shard.former_ids).push_back(id);
+}
+
+/// Records of two segments may overlap: without this a long journal would be held twice.
+void JournalIndex::bound_ids(std::uint32_t ids_max) {
+  const std::size_t bound = std::size_t{2} * ids_max + 1024;
+  for (Shard& shard : shards_) {
+    if (shard.ids.size() > bound) keep_newest_ids(shard.ids, ids_max);
+    if (shard.former_ids.size() > bound) keep_latest_ids(shard.former_ids, ids_max);
+  }
 }
 
 void JournalIndex::settle(std::uint32_t ids_max) {
+  const auto before = [](const Entry& a, const Entry& b) { return a.sequence < b.sequence; };
+  const auto same = [](const Entry& a, const Entry& b) { return a.sequence == b.sequence; };
+  for (Division& division : divisions_) {
+    const bool today = division.size() == shards_.size();
+    for (std::uint32_t number = 0; number < division.size(); ++number) {
+      Recorded& recorded = division[number];
+      std::vector<Entry>& entries = recorded.entries;
+      if (!std::is_sorted(entries.begin(), entries.end(), before)) {
+        std::stable_sort(entries.begin(), entries.end(), before);
+      }
+      entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
+      find_gaps(recorded, number);
+      for (Entry& entry : entries) {
+        if (recorded.dead.count(entry.sequence) != 0) entry.kind = JournalKind::kDead;
+        if (today || entry.kind == JournalKind::kEvent) {
+          shards_[entry.shard].entries.push_back(entry);
+        }
+      }
+      entries = {};
+    }
+  }
   for (Shard& shard : shards_) {
-    sort_by_sequence(shard.entries);
+    if (!std::is_sorted(shard.entries.begin(), shard.entries.end(), before)) {
+      std::stable_sort(shard.entries.begin(), shard.entries.end(), before);
+    }
     keep_newest_ids(shard.ids, ids_max);
+    if (shard.former_ids.empty()) continue;
+    // Former ones may be newer than some of today's: the count may have been this one before.
+    shard.ids.insert(shard.ids.end(), shard.former_ids.begin(), shard.former_ids.end());
+    keep_latest_ids(shard.ids, ids_max);
+    shard.former_ids = {};
   }
 }
 
@@ -121,35 +191,30 @@ Status JournalIndex::read(const Entry& entry, std::vector<std::uint64_t>& words)
                      {reinterpret_cast<std::uint8_t*>(words.data()), entry.payload_bytes});
 }
 
-std::vector<std::string> JournalIndex::gaps(const std::vector<std::uint64_t>& watermarks) const {
-  std::vector<std::string> sentences;
-  for (std::uint32_t number = 0; number < shards_.size(); ++number) {
-    const Shard& shard = shards_[number];
-    std::uint64_t next = watermarks[number] + 1;
-    std::vector<None> nones = shard.nones;
-    std::sort(nones.begin(), nones.end(),
-              [](const None& a, const None& b) { return a.first < b.first; });
-    auto none = nones.begin();
-    const auto skip_nones = [&] {
-      for (; none != nones.end() && none->first <= next; ++none) {
-        next = std::max(next, none->last + 1);
-      }
-    };
-    const auto missing = [&](std::uint64_t until) {
-      sentences.push_back("the events " + std::to_string(next) + " to " + std::to_string(until) +
-                          " of shard " + std::to_string(number) +
-                          " are in neither the journal nor Redis");
-    };
-    for (const Entry& entry : shard.entries) {
-      skip_nones();
-      if (entry.sequence < next) continue;
-      if (entry.sequence > next) missing(entry.sequence - 1);
-      next = entry.sequence + 1;
+void JournalIndex::find_gaps(const Recorded& recorded, std::uint32_t number) {
+  std::uint64_t next = recorded.floor + 1;
+  std::vector<None> nones = recorded.nones;
+  std::sort(nones.begin(), nones.end(),
+            [](const None& a, const None& b) { return a.first < b.first; });
+  auto none = nones.begin();
+  const auto skip_nones = [&] {
+    for (; none != nones.end() && none->first <= next; ++none) {
+      next = std::max(next, none->last + 1);
     }
+  };
+  const auto missing = [&](std::uint64_t until) {
+    gaps_.push_back("the events " + std::to_string(next) + " to " + std::to_string(until) +
+                    " of shard " + std::to_string(number) +
+                    " are in neither the journal nor Redis");
+  };
+  for (const Entry& entry : recorded.entries) {
     skip_nones();
-    if (shard.highest >= next) missing(shard.highest);
+    if (entry.sequence < next) continue;
+    if (entry.sequence > next) missing(entry.sequence - 1);
+    next = entry.sequence + 1;
   }
-  return sentences;
+  skip_nones();
+  if (recorded.highest >= next) missing(recorded.highest);
 }
 
 }  // namespace deja

@@ -17,6 +17,8 @@
 //     In the very last group of a segment a flipped bit can't be told from a torn write.
 //  3. Nothing in a file is believed before it was checked; it may be anybody's.
 //
+//  4. Records belong to the shards of their segment's header, which may count others than today's.
+//
 // Little endian, as the host.
 #pragma once
 
@@ -38,6 +40,8 @@ inline constexpr std::uint64_t kJournalGroupMagic = 0x31475250'4a4a4544;  // "DE
 inline constexpr std::uint32_t kJournalVersion = 1;
 /// Pages, blocks of file systems and sectors of disks are this long or divide it.
 inline constexpr std::uint64_t kJournalBlockBytes = 4096;
+/// More shards than any appliance has.
+inline constexpr std::uint32_t kJournalShardsMax = 1U << 16U;
 
 struct JournalHeaderLayout {
   std::uint64_t magic;
@@ -73,15 +77,20 @@ enum class JournalKind : std::uint8_t {
   kDead = 3,    ///< the event of this sequence has no effect (a decision)
   kNone = 4,    ///< there is no record for the sequences from `first` (the payload) to this one:
                 ///< they were known from profiles in the store alone
-  kIds = 5,     ///< condensed: ids of events up to this sequence; payload JournalIdLayout × n
+  kIds = 6,     ///< condensed: ids of events up to this sequence; payload JournalIdLayout × n
+                ///< (5 were ids without what another count of shards has to know of them)
 };
 
 struct JournalIdLayout {
   std::uint64_t sequence;
   std::uint64_t low;
   std::uint64_t high;
+  std::int64_t consumed_us;
+  std::uint32_t key_hash;  ///< murmur2() of the user's key
+  std::uint32_t reserved;
 };
-static_assert(sizeof(JournalIdLayout) == 24);
+static_assert(sizeof(JournalIdLayout) == 40);
+static_assert(offsetof(JournalIdLayout, key_hash) == 32);
 
 struct JournalRecordLayout {
   std::uint64_t sequence;

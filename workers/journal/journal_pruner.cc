@@ -83,22 +83,27 @@ Status JournalPruner::read_ids(JournalSegmentName name, Ids& ids, bool& was_cond
   std::vector<std::uint64_t> words;
   const Result<JournalSegmentFacts> facts = read_journal_segment(
       disk_, name,
-      [&](const JournalRecordLayout& record, std::span<const std::uint8_t> payload, std::uint64_t) {
-        if (record.shard >= ids.size()) return;
-        std::vector<JournalIdLayout>& into = ids[record.shard];
-        if (record.kind == JournalKind::kIds) {
-          for_each_journal_id(payload, [&](const JournalIdLayout& id) { into.push_back(id); });
-        }
+      [&](const JournalHeaderLayout& header, const JournalRecordLayout& record,
+          std::span<const std::uint8_t> payload, std::uint64_t) {
+        const auto take = [&](const JournalIdLayout& id) {
+          ids[shard_of_id(id, record.shard, header.shard_count, identity_.shard_count)].push_back(
+              id);
+        };
+        if (record.kind == JournalKind::kIds) for_each_journal_id(payload, take);
         if (record.kind != JournalKind::kEvent || payload.size() % 8 != 0) return;
         words.resize(payload.size() / 8);
         if (!payload.empty()) std::memcpy(words.data(), payload.data(), payload.size());
         EventFacts event;
         if (read_event_facts(words.data(), words.size(), kKeyBytesMax, event) == nullptr &&
             (event.id_low | event.id_high) != 0) {
-          into.push_back({record.sequence, event.id_low, event.id_high});
+          take({record.sequence, event.id_low, event.id_high, record.consumed_us,
+                murmur2(event.key.bytes, event.key.size), 0});
         }
       });
   if (!facts) return facts.error();
+  if (facts->header_good && facts->header.shard_count != identity_.shard_count) {
+    for (std::vector<JournalIdLayout>& of_shard : ids) keep_latest_ids(of_shard, ids_max_);
+  }
   was_condensed = facts->header_good && facts->header.condensed != 0;
   return Done{};
 }

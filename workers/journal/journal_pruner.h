@@ -10,7 +10,8 @@
 //  2. What a segment has at most is known without reading it: nothing above the newest sequence
 //  that
 //     was appended or stood in a log when it was closed.
-//  3. An error leaves everything as it is; it is tried again later.
+//  3. What was written for another count of shards is condensed into today's.
+//  4. An error leaves everything as it is; it is tried again later.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,8 @@ bool read_header(std::span<const std::uint8_t> bytes, JournalSegmentName name,
   if (bytes.size() < kJournalBlockBytes) return false;
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.magic != kJournalMagic || header.version != kJournalVersion ||
-      header.epoch != name.epoch || header.number != name.number ||
+      header.epoch != name.epoch || header.number != name.number || header.shard_count == 0 ||
+      header.shard_count > kJournalShardsMax ||
       header.catalog_bytes > bytes.size() - kJournalBlockBytes) {
     return false;
   }
@@ -38,15 +39,17 @@ bool read_header(std::span<const std::uint8_t> bytes, JournalSegmentName name,
 }
 
 /// Its checksum was right, so a record that does not fit is a fault of whoever wrote it.
-bool visit_records(const JournalGroupLayout& group, std::span<const std::uint8_t> records,
-                   std::uint64_t position, const JournalVisit& visit) {
+bool visit_records(const JournalHeaderLayout& header, const JournalGroupLayout& group,
+                   std::span<const std::uint8_t> records, std::uint64_t position,
+                   const JournalVisit& visit) {
   for (std::uint32_t at = 0; at < group.record_count; ++at) {
     JournalRecordLayout record;
     if (records.size() < sizeof record) return false;
     std::memcpy(&record, records.data(), sizeof record);
     const std::uint64_t record_bytes = journal_record_bytes(record.payload_bytes);
-    if (record_bytes > records.size()) return false;
-    visit(record, records.subspan(sizeof record, record.payload_bytes), position + sizeof record);
+    if (record_bytes > records.size() || record.shard >= header.shard_count) return false;
+    visit(header, record, records.subspan(sizeof record, record.payload_bytes),
+          position + sizeof record);
     records = records.subspan(record_bytes);
     position += record_bytes;
   }
@@ -93,9 +96,11 @@ JournalSegmentFacts read_journal_bytes(std::span<const std::uint8_t> bytes, Jour
     }
     if (good_until != position) facts.damages.push_back(between(name, good_until, position));
     const std::uint64_t records_at = position + sizeof group;
-    if (!visit_records(group, bytes.subspan(records_at, group.records_bytes), records_at, visit)) {
+    if (!visit_records(facts.header, group, bytes.subspan(records_at, group.records_bytes),
+                       records_at, visit)) {
       facts.damages.push_back("the group at byte " + std::to_string(position) + " of " +
-                              name.text() + " has records that do not fit into it");
+                              name.text() +
+                              " has records that do not fit into it or their segment");
     }
     ++facts.groups;
     facts.records += group.record_count;

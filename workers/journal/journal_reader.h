@@ -26,10 +26,10 @@ struct JournalSegmentFacts {
   std::vector<std::string> damages;
 };
 
-/// `position` is that of the payload in the file.
+/// `header` is that of the segment, `position` that of the payload in the file.
 using JournalVisit =
-    std::function<void(const JournalRecordLayout& record, std::span<const std::uint8_t> payload,
-                       std::uint64_t position)>;
+    std::function<void(const JournalHeaderLayout& header, const JournalRecordLayout& record,
+                       std::span<const std::uint8_t> payload, std::uint64_t position)>;
 
 /// An error is one of reading the file. What can't be a segment at all has no good header, no group
 /// and no damage: a segment whose making was cut off.

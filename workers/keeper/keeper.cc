@@ -222,6 +222,7 @@ void Keeper::tend() {
   if (now_ns < tend_at_ns_) return;
   tend_at_ns_ = now_ns + kTendEveryNs;
   loss_window_.tick(watermarks_, now_ns);
+  end_resharding();
   prune();
   counters_.journal_bytes.set(journal_.written_bytes());
   counters_.journal_failures.set(journal_.failures());
@@ -241,6 +242,15 @@ void Keeper::take_asked() {
   const std::uint64_t broken =
       files_.asked->receive(kAsksPerLook, [this](const Key& key) { stored_parts_->ask(key); });
   counters_.asked[kAskedBroken].add(broken);
+}
+
+void Keeper::end_resharding() {
+  if (!store_.connected() || !store_.resharding()) return;
+  const std::vector<std::uint64_t> confirmed = loss_window_.confirmed();
+  for (std::size_t shard = 0; shard < confirmed.size(); ++shard) {
+    if (confirmed[shard] < begun_at_[shard]) return;
+  }
+  if (const auto fault = store_.end_resharding()) write_behind_->lost(fault->sentence);
 }
 
 void Keeper::prune() {

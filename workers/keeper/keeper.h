@@ -84,11 +84,15 @@ class Keeper {
   [[nodiscard]] Result<bool> begin_journal();
   [[nodiscard]] Result<bool> restore();
   [[nodiscard]] Result<bool> read_back(std::vector<std::uint64_t>& in_redis);
-  [[nodiscard]] Result<JournalIndex> read_journal(const std::vector<std::uint64_t>& in_redis);
+  [[nodiscard]] Result<JournalIndex> read_journal(const StoredFloor& floor);
+  [[nodiscard]] std::uint64_t former_sequence(const StoredFloor& floor,
+                                              const JournalIndex& journal) const;
   [[nodiscard]] Result<std::uint64_t> highest_journal_epoch() const;
-  void note_unjournaled(const JournalIndex& journal, const std::vector<std::uint64_t>& in_redis,
-                        const std::vector<std::uint64_t>& sequences);
-  void take_over();
+  [[nodiscard]] bool note_unjournaled(const JournalIndex& journal,
+                                      const std::vector<std::uint64_t>& in_redis,
+                                      const std::vector<std::uint64_t>& sequences);
+  [[nodiscard]] Result<bool> bring_back();
+  bool take_over();
 
   // keeper.cc
   void create_write_behind();
@@ -107,6 +111,8 @@ class Keeper {
   void open_asked();
   void take_asked();
   void prune();
+  /// Forgets the former count of shards once nothing can bring it back.
+  void end_resharding();
   /// Sleeps as long as nothing is to be expected.
   void idle(IdleStrategy& strategy, std::uint64_t work_count);
   [[nodiscard]] bool stopping() const { return stop_->load(std::memory_order_acquire); }
@@ -141,6 +147,7 @@ class Keeper {
   bool translated_ = false;                     ///< something read back was of another config
   bool adopted_ = false;                        ///< former lives' segments are known to the pruner
   std::vector<std::uint64_t> logged_at_start_;  ///< by worker
+  std::vector<std::uint64_t> begun_at_;         ///< by shard: above all of any former count
   std::int64_t tend_at_ns_ = 0;
   std::int64_t parts_at_ns_ = 0;
   std::string journal_problem_;  ///< as it was said last

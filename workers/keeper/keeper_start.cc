@@ -103,10 +103,15 @@ Result<bool> Keeper::begin_journal() {
 }
 
 Result<bool> Keeper::restore() {
-  if (!cold_) {
-    take_over();
-    return true;
+  const Result<bool> restored = cold_ ? bring_back() : take_over();
+  if (!restored || !*restored) return restored;
+  for (std::uint32_t shard = 0; shard < touched_.shard_count(); ++shard) {
+    begun_at_.push_back(files_.table.shard(shard).sequence());
   }
+  return true;
+}
+
+Result<bool> Keeper::bring_back() {
   std::vector<std::uint64_t> in_redis;
   const Result<bool> read = read_back(in_redis);
   if (!read || !*read) return read;
@@ -134,23 +139,34 @@ Result<bool> Keeper::restore() {
 
 /// What the last keeper had collected died with it: everything above the watermarks is looked at,
 /// and what returned users have stored is asked for again.
-void Keeper::take_over() {
+bool Keeper::take_over() {
   for (std::uint32_t shard = 0; shard < touched_.shard_count(); ++shard) touched_.walk(shard);
   stored_parts_->want_all_partial();
+  return true;
 }
 
 Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
   for (;;) {
-    const std::optional<StoreFault> fault = store_.read_watermarks(in_redis);
+    std::vector<StoredFloor::Division> divisions;
+    std::optional<StoreFault> fault = store_.read_watermarks(in_redis);
+    if (!fault) fault = store_.read_former(divisions);
+    if (fault && fault->kind == StoreFault::Kind::kRefused) return Error{fault->sentence, 0, {}};
     std::string problem = fault ? fault->sentence : std::string();
     if (!fault) {
-      const Result<JournalIndex> journal = read_journal(in_redis);
+      divisions.push_back(in_redis);
+      const StoredFloor floor(std::move(divisions));
+      const Result<JournalIndex> journal = read_journal(floor);
       if (!journal) return journal.error();
+      const std::uint64_t begin_above = former_sequence(floor, *journal);
+      const std::vector<std::uint64_t> none_known(in_redis.size());
       const std::string_view catalog(
           reinterpret_cast<const char*>(files_.segment.catalog_bytes().data()),
           files_.segment.catalog_bytes().size());
-      ReadBack back(
-          {store_, *rings_, images_, *journal, catalog, files_.segment.geometry(), counters_});
+      const auto note = [&](const std::vector<std::uint64_t>& sequences) {
+        return note_unjournaled(*journal, begin_above != 0 ? none_known : in_redis, sequences);
+      };
+      ReadBack back({store_, *rings_, images_, *journal, catalog, files_.segment.geometry(),
+                     counters_, begin_above, note});
       const ReadBack::Outcome outcome = back.run(in_redis);
       if (outcome == ReadBack::Outcome::kStopped) return false;
       if (outcome == ReadBack::Outcome::kLostJournal) {
@@ -159,7 +175,10 @@ Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
       }
       if (outcome == ReadBack::Outcome::kDone) {
         translated_ = back.translated_count() != 0;
-        note_unjournaled(*journal, in_redis, back.sequences());
+        if (begin_above != 0) {
+          say("the profiles lie in " + std::to_string(in_redis.size()) +
+              " shards now, not in as many as before");
+        }
         say("restored " + std::to_string(back.restored_count()) + " profiles, " +
             std::to_string(back.translated_count()) + " of them from another config; " +
             std::to_string(images_.refused_count()) + " were refused; " +
@@ -175,15 +194,28 @@ Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
   }
 }
 
-Result<JournalIndex> Keeper::read_journal(const std::vector<std::uint64_t>& in_redis) {
+/// Where all shards have to begin above, since their count has changed and what was before is not
+/// yet confirmed under the new one; 0: it has not.
+std::uint64_t Keeper::former_sequence(const StoredFloor& floor, const JournalIndex& journal) const {
+  const std::uint64_t journaled = journal.highest_former_sequence();
+  const std::uint32_t shard_count = files_.segment.superblock().shard_count;
+  std::uint64_t lowest = floor.highest();
+  for (std::uint32_t shard = 0; shard < shard_count; ++shard) {
+    lowest = std::min(lowest, floor.of_shard(shard_count, shard));
+  }
+  if (!store_.resharding() && journaled <= lowest) return 0;
+  return std::max({journaled, floor.highest(), std::uint64_t{1}});
+}
+
+Result<JournalIndex> Keeper::read_journal(const StoredFloor& floor) {
   JournalDisk& disk = *files_.journal_disk;
-  Result<JournalIndex> journal =
-      JournalIndex::build(disk, files_.segment.settings().getAppliance().cStr(), in_redis,
-                          files_.segment.geometry().key_bytes,
-                          static_cast<std::uint32_t>(files_.segment.superblock().dedup_window));
+  Result<JournalIndex> journal = JournalIndex::build(
+      disk, files_.segment.settings().getAppliance().cStr(), floor,
+      files_.segment.superblock().shard_count, files_.segment.geometry().key_bytes,
+      static_cast<std::uint32_t>(files_.segment.superblock().dedup_window));
   if (!journal) return journal;
   for (const std::string& damage : journal->damages()) complain("journal: " + damage);
-  const std::vector<std::string> gaps = journal->gaps(in_redis);
+  const std::vector<std::string> gaps = journal->gaps();
   if (gaps.empty()) return journal;
   for (const std::string& gap : gaps) complain("journal: " + gap);
   const Result<std::vector<std::string>> names = disk.list();
@@ -201,11 +233,14 @@ Result<JournalIndex> Keeper::read_journal(const std::vector<std::uint64_t>& in_r
   return journal;
 }
 
-/// Sequences that are known from stored profiles alone would be missed by the next reader of the
-/// journal: it is told that there is no record of them.
-void Keeper::note_unjournaled(const JournalIndex& journal,
+/// Sequences that are known from stored profiles alone, or were other shards' before their count
+/// changed, would be missed by the next reader of the journal: it is told that there is no record
+/// of them. Durably, before a worker can count on from there: its events would lie behind a gap.
+/// False: told to stop.
+bool Keeper::note_unjournaled(const JournalIndex& journal,
                               const std::vector<std::uint64_t>& in_redis,
                               const std::vector<std::uint64_t>& sequences) {
+  bool any = false;
   for (std::uint32_t shard = 0; shard < sequences.size(); ++shard) {
     const std::uint64_t known = std::max(in_redis[shard], journal.highest_sequence(shard));
     if (sequences[shard] <= known) continue;
@@ -215,9 +250,20 @@ void Keeper::note_unjournaled(const JournalIndex& journal,
     record.shard = shard;
     record.kind = JournalKind::kNone;
     record.payload_bytes = sizeof first;
-    // The first records of this life: there is room.
-    CHECK(journal_.append(record, {reinterpret_cast<const std::uint8_t*>(&first), sizeof first}));
+    const std::span<const std::uint8_t> payload(reinterpret_cast<const std::uint8_t*>(&first),
+                                                sizeof first);
+    while (!journal_.append(record, payload)) {
+      if (!nap()) return false;
+    }
+    any = true;
   }
+  if (!any) return true;
+  const std::uint64_t group = journal_.covering_group();
+  while (journal_.durable_group() < group) {
+    if (!nap()) return false;
+  }
+  CRASH_POINT("keeper.after_unjournaled");
+  return true;
 }
 
 }  // namespace deja

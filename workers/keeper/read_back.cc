@@ -14,12 +14,14 @@ constexpr std::size_t kNamesAtOnce = 256;
 ReadBack::Outcome ReadBack::run(const std::vector<std::uint64_t>& watermarks) {
   sequences_ = watermarks;
   for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
-    sequences_[shard] = std::max(sequences_[shard], parts_.journal.highest_sequence(shard));
+    sequences_[shard] =
+        std::max({sequences_[shard], parts_.journal.highest_sequence(shard), parts_.begin_above});
   }
   for (const auto step : {&ReadBack::give_ids, &ReadBack::give_touched, &ReadBack::give_events,
                           &ReadBack::give_others}) {
     if (const Outcome outcome = (this->*step)(); outcome != Outcome::kDone) return outcome;
   }
+  if (!parts_.before_shards(sequences_)) return Outcome::kStopped;
   for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
     if (!parts_.rings.give_shard({sequences_[shard], shard, 0})) return Outcome::kStopped;
   }
@@ -68,9 +70,7 @@ ReadBack::Outcome ReadBack::give_touched() {
 ReadBack::Outcome ReadBack::give_events() {
   for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
     for (const JournalIndex::Entry& entry : parts_.journal.entries(shard)) {
-      if (entry.kind != JournalKind::kEvent || parts_.journal.is_dead(shard, entry.sequence)) {
-        continue;
-      }
+      if (entry.kind != JournalKind::kEvent) continue;
       if (Status read = parts_.journal.read(entry, words_); !read) {
         problem_ = read.error().message();
         return Outcome::kLostJournal;
@@ -81,6 +81,7 @@ ReadBack::Outcome ReadBack::give_events() {
           !translations_.translate(written_under, parts_.catalog, words_)) {
         continue;
       }
+      if (parts_.journal.is_moved(entry) && !move_event(words_, shard)) continue;
       if (!parts_.rings.give_event(shard, entry.sequence, words_)) return Outcome::kStopped;
       ++replayed_count_;
       parts_.counters.replayed.add();

@@ -9,12 +9,16 @@
 //  2. What no room is left for stays in the store alone: a user who comes back is merged again. So
 //     the worker leaves some for new users, but whom events follow (kReturnNeeded) it takes always.
 //  3. A shard's sequence starts at the highest of its watermark, its profiles' and the journal's.
+//     After a change of their count it starts above what watermarks and journal say of any
+//     shard, old or new: so a user's events keep their order, wherever he was filed before.
 //  4. A merge in the journal is no event: the part that it brought in comes from the store.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "workers/journal/event_translation.h"
@@ -37,8 +41,13 @@ class ReadBack {
     std::string_view catalog;  ///< of this config: the message
     const TableGeometry& geometry;
     KeeperCounters& counters;
+    /// After a change of the count of shards: the highest sequence of any, which all of them begin
+    /// above. Else 0.
+    std::uint64_t begin_above = 0;
+    /// Told where each shard begins before any worker is. False: to stop.
+    std::function<bool(const std::vector<std::uint64_t>&)> before_shards;
   };
-  explicit ReadBack(Parts parts) : parts_(parts) {}
+  explicit ReadBack(Parts parts) : parts_(std::move(parts)) {}
 
   enum class [[nodiscard]] Outcome : std::uint8_t{kDone, kStopped, kLostRedis, kLostJournal};
 
@@ -51,8 +60,6 @@ class ReadBack {
   [[nodiscard]] std::uint64_t restored_count() const { return restored_count_; }
   [[nodiscard]] std::uint64_t translated_count() const { return translated_count_; }
   [[nodiscard]] std::uint64_t replayed_count() const { return replayed_count_; }
-  /// Where each shard begins, known after run().
-  [[nodiscard]] const std::vector<std::uint64_t>& sequences() const { return sequences_; }
 
  private:
   Outcome give_ids();

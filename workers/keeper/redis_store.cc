@@ -91,21 +91,15 @@ std::optional<StoreFault> RedisStore::check(std::uint64_t& epoch, bool raise, st
                    "', not of '" + identity_.appliance +
                    "'. Give each appliance a Redis database of its own ([redis] url).");
   }
-  const std::string shards = std::to_string(identity_.shard_count);
-  if (auto fault = claim(kShardsKey, shards, stored)) return fault;
-  if (stored != shards) {
-    return refused(url_.shown() + " holds profiles in " + stored +
-                   " shards, and this appliance has " + shards +
-                   ". The count can't change over stored profiles yet: set [appliance] " +
-                   "shards = " + stored + ", or use an empty Redis database.");
-  }
   const std::string catalog = catalog_key(identity_.catalog_hash);
   if (auto fault = ask({"EXISTS", catalog}, reply)) return fault;
   if (reply.number() != 1U) {
     if (auto fault = ask({"SET", catalog, identity_.catalog}, reply)) return fault;
   }
   if (auto fault = load_guard()) return fault;
-  return settle_epoch(epoch, raise);
+  if (auto fault = settle_epoch(epoch, raise)) return fault;
+  // Behind the epoch: one who was replaced may not file anything back.
+  return settle_shards(epoch);
 }
 
 std::optional<StoreFault> RedisStore::check_policy(std::string& note) {

@@ -1,8 +1,9 @@
 // The keeper's side of Redis: connected, checked to be ours, and written to only through a guard.
 // One thread. Blocks as RedisConnection does.
 //
-//  1. Nothing is read from or written to a database that another appliance has taken, that holds
-//     profiles of another count of shards, or that may evict what it was given.
+//  1. Nothing is read from or written to a database that another appliance has taken, or that may
+//     evict what it was given. Profiles of another count of shards are filed anew
+//     (store_shards.cc).
 //  2. The guard runs in Redis itself: a write whose (epoch, sequence) is not above the stored one
 //     changes nothing, whoever sends it and however late. "older": Redis has it already, or better;
 //     "fenced": a keeper of a later epoch writes here, so ours has been replaced.
@@ -59,6 +60,14 @@ class RedisStore {
   /// sequences[shard], 0 where Redis has no watermark.
   [[nodiscard]] std::optional<StoreFault> read_watermarks(std::vector<std::uint64_t>& sequences);
 
+  /// Whether profiles were filed under another count of shards, as long as that may be lost again.
+  [[nodiscard]] bool resharding() const { return resharding_; }
+  /// The watermarks of the former counts, by shard; none but while resharding().
+  [[nodiscard]] std::optional<StoreFault> read_former(
+      std::vector<std::vector<std::uint64_t>>& divisions);
+  /// To be called once every watermark stands above everything former, and is confirmed.
+  [[nodiscard]] std::optional<StoreFault> end_resharding();
+
   /// Appends a guarded write of the fields (name, value, name, value, …) beside epoch and sequence.
   /// A field of a former catalog that is not among them goes away.
   void append_write(std::string_view key, std::uint64_t epoch, std::uint64_t sequence,
@@ -75,6 +84,11 @@ class RedisStore {
   [[nodiscard]] std::optional<StoreFault> claim(std::string_view key, const std::string& value,
                                                 std::string& stored);
   [[nodiscard]] std::optional<StoreFault> settle_epoch(std::uint64_t& epoch, bool raise);
+  // store_shards.cc
+  [[nodiscard]] std::optional<StoreFault> settle_shards(std::uint64_t epoch);
+  [[nodiscard]] std::optional<StoreFault> file_all();
+  [[nodiscard]] std::optional<StoreFault> file_page(const std::string& script,
+                                                    const RedisReply& page);
   [[nodiscard]] std::optional<StoreFault> ask(std::initializer_list<std::string_view> arguments,
                                               RedisReply& reply);
 
@@ -84,6 +98,7 @@ class RedisStore {
   RedisConnection::WhileWaiting while_waiting_;
   std::optional<RedisConnection> connection_;
   std::string guard_sha_;
+  bool resharding_ = false;
   std::vector<std::string_view> arguments_;
 };
 

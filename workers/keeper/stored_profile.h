@@ -1,8 +1,9 @@
 // What the keeper keeps in Redis and under which names. Pure; any thread.
 //
 //   deja:appliance            text    whose database this is
-//   deja:shards               number  of shards; fixed while profiles are stored
-//   deja:epoch                number  of the last life of a keeper that wrote here
+//   deja:shards               number  of shards that the profiles are filed under
+//   deja:resharding           list    watermarks of former counts, while the change is not
+//   confirmed deja:epoch                number  of the last life of a keeper that wrote here
 //   deja:catalog:<hash>       bytes   a catalog that images were written under
 //   deja:{<shard>}:watermark  hash    epoch, sequence: up to where Redis has the shard
 //   deja:{<shard>}:user:<id>  hash    a profile; deja:{<shard>}:anon:<id> an anonymous one
@@ -25,6 +26,7 @@ namespace deja {
 
 inline constexpr std::string_view kApplianceKey = "deja:appliance";
 inline constexpr std::string_view kShardsKey = "deja:shards";
+inline constexpr std::string_view kReshardingKey = "deja:resharding";
 inline constexpr std::string_view kEpochKey = "deja:epoch";
 inline constexpr std::string_view kProfilePattern = "deja:{*}:*";
 

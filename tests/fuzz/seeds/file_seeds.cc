@@ -59,12 +59,13 @@ void journal_seeds(const std::string& folder) {
   }
   lives.write(folder + "twelve_segments");
   Seed kinds = begun(0, 1);
-  kinds.put<std::uint8_t>(0).put<std::uint8_t>(6);
+  kinds.put<std::uint8_t>(0).put<std::uint8_t>(7);
   journal_record(kinds, 4, 0, 7, std::string_view("\1\0\0\0\0\0\0\0", 8));
   journal_record(kinds, 1, 0, 8, "i");
   journal_record(kinds, 2, 0, 9, "");
   journal_record(kinds, 3, 0, 8, "");
   journal_record(kinds, 5, 1, 9, std::string(48, 'x'));
+  journal_record(kinds, 6, 1, 9, std::string(80, 'x'));
   journal_record(kinds, 1, 2, 1, "");
   kinds.write(folder + "each_kind");
   Seed catalog = journal();

@@ -33,11 +33,11 @@ class JournalHarness {
 
   /// Reads the journal as a start would and checks it against the ledger. False: a check failed.
   bool recover() {
-    const Result<JournalIndex> index =
-        JournalIndex::build(disk_, "test", confirmed_, kKeyBytesMax, kHarnessIds);
+    const Result<JournalIndex> index = JournalIndex::build(
+        disk_, "test", StoredFloor(confirmed_), kHarnessShards, kKeyBytesMax, kHarnessIds);
     EXPECT_TRUE(index.ok()) << index.error().message();
     if (!index.ok()) return false;
-    const std::vector<std::string> gaps = index->gaps(confirmed_);
+    const std::vector<std::string>& gaps = index->gaps();
     EXPECT_TRUE(gaps.empty()) << gaps.front();
     for (const std::string& damage : index->damages()) damages_.push_back(damage);
     epoch_ = index->highest_epoch();

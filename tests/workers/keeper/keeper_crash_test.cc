@@ -1,21 +1,16 @@
 // A keeper as a process of its own, killed at named points and at any: what the next one makes of
 // it. Against a real redis-server.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include <random>
 
 #include "tests/support/redis_server.h"
 #include "tests/support/seed.h"
-#include "tests/workers/keeper/test_appliance.h"
+#include "tests/workers/keeper/keeper_process.h"
 #include "workers/dead_letters/dead_letter_scan.h"
 
 namespace deja {
 namespace {
-
-constexpr const char* kSegmentVariable = "DEJA_TEST_KEEPER_SEGMENT";
 
 /// What the child below runs: not a test, and disabled as one.
 TEST(KeeperProcess, DISABLED_IsTheKeeperProcess) {
@@ -25,25 +20,6 @@ TEST(KeeperProcess, DISABLED_IsTheKeeperProcess) {
   ASSERT_TRUE(keeper.ok()) << keeper.error().message();
   const std::atomic<bool> stop{false};
   (void)(*keeper)->run(stop);
-}
-
-/// Starts this very program again as a keeper: a process with crash points of its own.
-pid_t start_keeper_process(const KeeperAppliance& appliance, const char* crash_point) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  setenv(kSegmentVariable, appliance.segment_directory().c_str(), 1);
-  if (crash_point != nullptr) setenv("DEJA_CRASH_POINT", crash_point, 1);
-  for (const char* name : {"GTEST_SHARD_INDEX", "GTEST_TOTAL_SHARDS"}) unsetenv(name);
-  execl("/proc/self/exe", "keeper", "--gtest_also_run_disabled_tests", "--gtest_brief=1",
-        "--gtest_filter=KeeperProcess.DISABLED_IsTheKeeperProcess", nullptr);
-  _exit(127);
-}
-
-int ended_by(pid_t child) {
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
 class KeeperCrash : public testing::Test {

@@ -218,17 +218,6 @@ TEST_F(ReadBackTest, RefusesTheDatabaseOfAnotherAppliance) {
       << said;
 }
 
-TEST_F(ReadBackTest, RefusesAnotherCountOfShards) {
-  START_REDIS();
-  live_once(1);
-  TestPlan other = plan();
-  other.shard_count = 8;
-  KeeperAppliance appliance(other);
-  appliance.start_keeper();
-  EXPECT_NE(appliance.wait_for_keeper().find("profiles in 4 shards, and this appliance has 8"),
-            std::string::npos);
-}
-
 TEST_F(ReadBackTest, RefusesARedisThatMayEvict) {
   START_REDIS({"--maxmemory-policy", "allkeys-lru"});
   KeeperAppliance appliance(plan());

@@ -253,13 +253,13 @@ class KeeperAppliance {
   }
   /// Takes back what the keeper has, as workers do, until it says that this was all.
   [[nodiscard]] bool recover() {
-    return eventually([&] {
-             if (ended_.load()) return true;
-             bool all = true;
-             for (WorkerEnds& worker : workers_) all &= take_returned(worker);
-             return all;
-           }) &&
-           !ended_.load();
+    return eventually([&] { return ended_.load() || take_returned(); }) && !ended_.load();
+  }
+  /// Takes back what is there now; true once that was all.
+  bool take_returned() {
+    bool all = true;
+    for (WorkerEnds& worker : workers_) all &= take_returned(worker);
+    return all;
   }
   /// What the keeper ended with: empty when all went well.
   std::string stop_keeper() {
@@ -408,6 +408,7 @@ class KeeperAppliance {
     std::memcpy(words.data(), bytes.data() + sizeof head, head.event_bytes);
     EventFacts facts;
     ASSERT_EQ(read_event_facts(words.data(), words.size(), 64, facts), nullptr);
+    ASSERT_EQ(facts.shard, head.shard);  // a worker refuses it else
     const std::string user(facts.key.bytes, facts.key.size);
     const std::optional<TestProfile> known = read(user);
     replayed_.push_back({head.shard, head.sequence});
