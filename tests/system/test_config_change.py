@@ -207,19 +207,3 @@ def test_an_event_or_field_that_means_something_else_changes_its_features():
         assert shop.stop() == 0
     finally:
         shop.clean_up()
-
-
-def test_another_count_of_shards_over_stored_profiles_is_refused_with_a_sentence():
-    shop = start(BEFORE)
-    try:
-        fill(shop)
-        before = values(shop)
-        with pytest.raises(AssertionError, match="did not get ready"):
-            shop.restart_with(text_of(BEFORE).replace("shards = 4", "shards = 8"))
-        assert "shards" in shop.log_text(), shop.log_text()
-        shop.config.write_text(text_of(BEFORE).replace("@DIRECTORY@", str(shop.directory)))
-        shop.start()
-        assert values(shop) == before
-        assert shop.stop() == 0
-    finally:
-        shop.clean_up()
