@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import pathlib
+import random
+import socket
 import time
 
 SLOW = 5 if os.environ.get("DEJA_SANITIZE") else 1
@@ -54,6 +56,21 @@ def worker_of(headers):
     parts = headers["Deja-Token"].split(".")[2:]
     assert len(parts) == 1, headers["Deja-Token"]
     return int(parts[0].split(":")[1], 16)
+
+
+def lasting_address():
+    """An address for an appliance that is to have the same one in its next life. One that the kernel
+    chose lies in the range that it gives to everybody who asks, so while nobody listens on it another
+    program may get it."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(max(1024, first - 12_000), first)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return f"127.0.0.1:{port}"
 
 
 def eventually(condition, seconds=20):

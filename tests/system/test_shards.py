@@ -12,7 +12,7 @@ from appliance import BIN, Appliance
 from test_redis import own_redis, private_socket, profile_keys, redis
 from test_restart import (Sender, check_exactly_once, check_resend_is_duplicate, others,
                           wait_for_load)
-from traffic import SLOW, eventually
+from traffic import SLOW, eventually, lasting_address
 
 CONFIG = """
 [appliance]
@@ -52,15 +52,13 @@ items  = { type = "distinct", event = "view", of = "item" }
 
 class Shop(Appliance):
     def __init__(self, shards, url="local", loss="60s"):
-        super().__init__(CONFIG, shards=shards, workers=min(2, shards), http="127.0.0.1:0", url=url,
+        super().__init__(CONFIG, shards=shards, workers=min(2, shards), http=lasting_address(), url=url,
                          loss=loss)
 
     def set_shards(self, shards):
-        """The senders know the address it has now."""
         lines = []
         for line in self.config.read_text().splitlines():
-            for key, value in {"shards": shards, "workers": min(2, shards),
-                               "http": f'"{self.http}"'}.items():
+            for key, value in {"shards": shards, "workers": min(2, shards)}.items():
                 if line.startswith(f"{key} ="):
                     line = f"{key} = {value}"
             lines.append(line)
