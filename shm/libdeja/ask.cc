@@ -47,10 +47,9 @@ deja_status deja_ask(const deja_appliance* appliance, const deja_key* keys, size
       deja::segment_file(segment.text, deja::kAskedFile, attachment.incarnation);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.text[0] == '\0' || std::strlen(path.text) >= sizeof address.sun_path) {
-    return DEJA_MISUSE;
-  }
-  std::strcpy(address.sun_path, path.text);
+  const size_t path_bytes = std::strlen(path.text);
+  if (path_bytes == 0 || path_bytes >= sizeof address.sun_path) return DEJA_MISUSE;
+  std::memcpy(address.sun_path, path.text, path_bytes);
 
   int descriptor = -1;
   deja_status status = DEJA_UNKNOWN;

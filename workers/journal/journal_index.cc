@@ -9,7 +9,8 @@ namespace deja {
 
 Result<JournalIndex> JournalIndex::build(JournalDisk& disk, std::string_view appliance,
                                          const StoredFloor& floor, std::uint32_t shard_count,
-                                         std::uint32_t key_bytes_max, std::uint32_t ids_max) {
+                                         std::uint32_t key_bytes_max, std::uint32_t ids_max,
+                                         const std::function<void()>& alive) {
   const Result<std::vector<std::string>> names = disk.list();
   if (!names) return names.error();
   std::vector<JournalSegmentName> ours;
@@ -20,6 +21,7 @@ Result<JournalIndex> JournalIndex::build(JournalDisk& disk, std::string_view app
 
   JournalIndex index(disk, floor, shard_count);
   for (const JournalSegmentName& name : ours) {
+    alive();
     index.highest_epoch_ = std::max(index.highest_epoch_, name.epoch);
     index.segments_.push_back({name, shard_count, {}});
     const Result<JournalSegmentFacts> facts = read_journal_segment(

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -38,12 +39,12 @@ class JournalIndex {
   };
 
   /// Reads the whole journal. Records up to `floor` are only looked at for their ids. `ids_max`:
-  /// ids remembered for each shard. An error is one of reading, or a journal of another appliance.
-  [[nodiscard]] static Result<JournalIndex> build(JournalDisk& disk, std::string_view appliance,
-                                                  const StoredFloor& floor,
-                                                  std::uint32_t shard_count,
-                                                  std::uint32_t key_bytes_max,
-                                                  std::uint32_t ids_max);
+  /// ids remembered for each shard. `alive` is called before each segment, since a long journal
+  /// takes its time. An error is one of reading, or a journal of another appliance.
+  [[nodiscard]] static Result<JournalIndex> build(
+      JournalDisk& disk, std::string_view appliance, const StoredFloor& floor,
+      std::uint32_t shard_count, std::uint32_t key_bytes_max, std::uint32_t ids_max,
+      const std::function<void()>& alive = [] {});
 
   /// 0: there is no journal yet.
   [[nodiscard]] std::uint64_t highest_epoch() const { return highest_epoch_; }

@@ -166,7 +166,7 @@ Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
         return note_unjournaled(*journal, begin_above != 0 ? none_known : in_redis, sequences);
       };
       ReadBack back({store_, *rings_, images_, *journal, catalog, files_.segment.geometry(),
-                     counters_, begin_above, note});
+                     counters_, begin_above, note, [this] { heartbeat(); }});
       const ReadBack::Outcome outcome = back.run(in_redis);
       if (outcome == ReadBack::Outcome::kStopped) return false;
       if (outcome == ReadBack::Outcome::kLostJournal) {
@@ -212,7 +212,8 @@ Result<JournalIndex> Keeper::read_journal(const StoredFloor& floor) {
   Result<JournalIndex> journal = JournalIndex::build(
       disk, files_.segment.settings().getAppliance().cStr(), floor,
       files_.segment.superblock().shard_count, files_.segment.geometry().key_bytes,
-      static_cast<std::uint32_t>(files_.segment.superblock().dedup_window));
+      static_cast<std::uint32_t>(files_.segment.superblock().dedup_window),
+      [this] { heartbeat(); });
   if (!journal) return journal;
   for (const std::string& damage : journal->damages()) complain("journal: " + damage);
   const std::vector<std::string> gaps = journal->gaps();

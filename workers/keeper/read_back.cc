@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::string_view kPageCount = "256";
 constexpr std::size_t kNamesAtOnce = 256;
+constexpr std::uint64_t kEventsBetweenBeats = 4096;
 
 }  // namespace
 
@@ -46,6 +47,7 @@ ReadBack::Outcome ReadBack::give_touched() {
   for (std::uint32_t shard = 0; shard < sequences_.size(); ++shard) {
     for (const JournalIndex::Entry& entry : parts_.journal.entries(shard)) {
       if (entry.kind != JournalKind::kEvent) continue;
+      if (replayed_count_ % kEventsBetweenBeats == 0) parts_.alive();
       if (Status read = parts_.journal.read(entry, words_); !read) {
         problem_ = read.error().message();
         return Outcome::kLostJournal;

@@ -46,6 +46,7 @@ class ReadBack {
     std::uint64_t begin_above = 0;
     /// Told where each shard begins before any worker is. False: to stop.
     std::function<bool(const std::vector<std::uint64_t>&)> before_shards;
+    std::function<void()> alive;  ///< called now and then: all of this may take its time
   };
   explicit ReadBack(Parts parts) : parts_(std::move(parts)) {}
 
