@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "ingest/event_time.h"
@@ -21,7 +22,6 @@
 namespace deja {
 namespace {
 
-constexpr std::uint32_t kEventRecord = 1;  // the only type of record in ring-<i>-<w>
 constexpr std::size_t kIngestCodeCount = std::size(kIngestCodes);
 constexpr std::size_t kAckCodeCount = std::size(kAckCodes);
 
@@ -60,6 +60,7 @@ struct EventSink::State {
   ProcessFile* process = nullptr;
   std::unique_ptr<MappedFile> positions_file;  // ingest-<i>
   std::deque<Lane> lanes;                      // by worker; a Lane never moves
+  std::optional<RejectedLetters> letters;
   std::vector<TokenPart> token_parts;
   Counter received;
   Counter unmatched;
@@ -162,6 +163,7 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
   state.max_future_us = segment.settings().getMaxFutureUs();
   state.process = &process;
   state.make_counters();
+  state.letters.emplace(process, thread);
   state.token_parts.resize(superblock.worker_count);
 
   const std::string number = std::to_string(thread);
@@ -193,6 +195,7 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
         labelled("deja_ring_fill_bytes", "thread=\"" + number + "\",worker=\"" + other + '"'));
     state.lanes.push_back(Lane{std::move(*ring), std::move(*consumed_file), std::move(*verdict),
                                producer, verdicts, std::move(*rope), VerdictShelf(), fill, 0});
+    state.letters->add_ring(&state.lanes.back().ring);
   }
   state.settle_counters();
   sink->refresh();
@@ -283,6 +286,10 @@ void EventSink::count_refused(const Refusal& refusal) {
 void EventSink::refuse_full(Refusal& refusal) {
   (void)state_->refuse_event(refusal, code::kRingFull,
                              "the appliance can't keep up: send the same again later", "");
+}
+
+RejectedLetters& EventSink::letters() {
+  return *state_->letters;
 }
 
 bool EventSink::publish() {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "ingest/extraction.h"
+#include "ingest/rejected_letters.h"
 #include "ring/bell.h"
 #include "ring/log_record.h"
 #include "shm/process_file.h"
@@ -63,6 +64,9 @@ class EventSink {
   void count_refused(const Refusal& refusal);
   /// Gives up on an event that met a full ring for too long: counted, `refusal` = "ring_full".
   void refuse_full(Refusal& refusal);
+
+  /// Where what is left of a rejected event goes, of whichever sort it was.
+  [[nodiscard]] RejectedLetters& letters();
 
   /// Makes all committed events visible and wakes workers that sleep. True when there were any.
   bool publish();

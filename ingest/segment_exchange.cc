@@ -63,6 +63,8 @@ HttpProgress SegmentExchange::begin(const HttpRequest& request, std::int64_t rec
   batch_ = events.batch;
   call_ = events.call;
   level_ = events.level;
+  wants_letters_ = !equal_ignoring_case(request.header("deja-dead-letter"), "no");
+  keeps_letters_ = wants_letters_ && events.authorized;
   index_ = accepted_ = rejected_ = 0;
   again_.code = table_full_.code = nullptr;
   blocked_since_us_ = 0;
@@ -93,9 +95,18 @@ void SegmentExchange::forget() {
   placed_.clear();
 }
 
+/// Not for whoever has shown no key.
+void SegmentExchange::keep_letter(std::string_view text, RejectedForm form,
+                                  const Refusal& refusal) {
+  if (!keeps_letters_ || !api_.sink().letters().admit(refusal)) return;
+  api_.sink().letters().put(refusal, {text, form, batch_ ? CallType::kNone : call_, false},
+                            received_us_);
+}
+
 /// A document that can't be read counts as one event.
 bool SegmentExchange::refuse_document(HttpAnswer& answer, const Refusal& refusal) {
   api_.sink().count_refused(refusal);
+  keep_letter(document_, RejectedForm::kBody, refusal);
   SegmentApi::fail(answer, 400, refusal.code, refusal.message, refusal.path);
   return false;
 }
@@ -127,6 +138,7 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
       return false;
     }
     if (!api_.admit_key(key, answer)) return false;
+    keeps_letters_ = wants_letters_;
   }
   if (outcome == ScanOutcome::kNotObject) {
     deja::refuse(refusal, code::kBadType, "the body is a JSON object");
@@ -162,6 +174,7 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
 HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answer) {
   EventSink& sink = api_.sink();
   Extraction& extraction = api_.extraction();
+  const RejectedForm form = batch_ ? RejectedForm::kElement : RejectedForm::kBody;
   while (taking_) {
     JsonCursor cursor{document_.data() + offset_, document_.data() + document_.size()};
     std::string_view event;
@@ -170,6 +183,7 @@ HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answe
     if (!api_.extractor().extract(event, call_, extraction, refusal)) {
       sink.count_refused(refusal);
       reject(index_, refusal);
+      keep_letter(event, form, refusal);
     } else {
       Placed placed;
       switch (sink.submit(extraction, received_us_, level_, refusal, placed)) {
@@ -183,6 +197,7 @@ HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answe
           break;
         case SinkOutcome::kRefused:
           reject(index_, refusal);
+          keep_letter(event, form, refusal);
           break;
         case SinkOutcome::kFull:
           if (blocked_since_us_ == 0) blocked_since_us_ = now_us;

@@ -50,6 +50,7 @@ class SegmentExchange final : public HttpExchange {
   HttpProgress take_events(std::int64_t now_us, HttpAnswer& answer);
   HttpProgress await_acks(std::int64_t now_us, HttpAnswer& answer);
   void reject(std::uint32_t index, const Refusal& refusal);
+  void keep_letter(std::string_view text, RejectedForm form, const Refusal& refusal);
   bool refuse_document(HttpAnswer& answer, const Refusal& refusal);
   void write_answer(HttpAnswer& answer);
   void keep_document();
@@ -67,6 +68,8 @@ class SegmentExchange final : public HttpExchange {
   std::int64_t blocked_since_us_ = 0;  // 0: no ring was full
   bool giving_up_ = false;             // waited for long enough: full rings refuse at once
   bool taking_ = false;                // events are left
+  bool wants_letters_ = false;         // it does not ask for none of what is rejected
+  bool keeps_letters_ = false;         // … and has shown a right key
   std::int64_t waiting_since_us_ = 0;  // since when all of them are taken
 
   std::vector<PlacedEvent> placed_;

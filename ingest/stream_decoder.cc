@@ -4,30 +4,14 @@
 #include <cstdio>
 
 #include "ingest/refusal_codes.h"
+#include "ingest/stream_event_layout.h"
 #include "ingest/utf8.h"
 #include "shm/value.h"
 
 namespace deja {
 namespace {
 
-// Where ingest/event.capnp puts things; `capnp compile -ocapnp` prints it.
-enum EventPointer : std::uint32_t {
-  kName,
-  kUserId,
-  kAnonymousId,
-  kMessageId,
-  kProperties,
-  kTraits,
-  kContext
-};
-constexpr std::uint32_t kCallByte = 0;
-constexpr std::uint32_t kTimestampByte = 8;
-constexpr std::uint32_t kMemberTagByte = 0;
-constexpr std::uint32_t kMemberBooleanBit = 16;
-constexpr std::uint32_t kMemberNumberByte = 8;
-constexpr std::uint32_t kMemberName = 0;
-constexpr std::uint32_t kMemberContent = 1;
-enum MemberTag : std::uint16_t { kNull, kBoolean, kNumber, kText, kList, kObject };
+using namespace stream_event;
 
 constexpr std::uint32_t kEventStructBytes = 9 * 8;
 constexpr std::uint32_t kMemberStructBytes = 4 * 8;
@@ -197,11 +181,11 @@ bool StreamDecoder::decode(const capnp_view::Message& message, const capnp_view:
   extraction.has_timestamp = extraction.timestamp_us != 0;
   extraction.sent_at_us = sent_at_us;
   extraction.has_sent_at = sent_at_us != 0;
-  const auto text = [&](EventPointer pointer, std::string_view name, std::string_view& into) {
+  const auto text = [&](Pointer pointer, std::string_view name, std::string_view& into) {
     const Step step{nullptr, name, 0, false};
     return walk.take_text(event.text(pointer), into, &step);
   };
-  const auto object = [&](EventPointer pointer, std::string_view name) {
+  const auto object = [&](Pointer pointer, std::string_view name) {
     const Step step{nullptr, name, 0, false};
     return walk.walk_object(event.list(pointer), paths_.member(paths_.root(), name), 0, 2, &step);
   };

@@ -9,6 +9,7 @@
 #include "ingest/segment_auth.h"
 #include "ingest/stream_batches.h"
 #include "ingest/stream_decoder.h"
+#include "ingest/stream_event_json.h"
 #include "ingest/stream_frame.h"
 #include "ingest/stream_reply.h"
 #include "shm/capnp_view.h"
@@ -31,6 +32,7 @@ struct StreamFactory::Shared {
   StreamDecoder decoder;
   StreamReply reply;
   Extraction extraction;
+  std::string letter;  // of a rejected event
   SegmentAuth keys{{}};
   std::string appliance;
   AckLevel level = AckLevel::APPLIED;  // of clients that ask for none
@@ -85,7 +87,9 @@ class StreamHandler : public ConnectionHandler {
   [[nodiscard]] std::size_t held_bytes() const {
     return buffer_.capacity() + output_->unsent_bytes();
   }
-  bool hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us);
+  bool hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us, Refusal& refusal);
+  void keep_letter(std::span<const std::uint8_t> frame, std::uint32_t index,
+                   const Refusal& refusal);
   void ack_what_is_covered(std::int64_t now_us);
   [[nodiscard]] bool covered(const InFlightBatch& batch) const;
   void ack(InFlightBatch& batch, const char* trouble);
@@ -325,11 +329,12 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
         message = capnp_view::Message::of_message(frame.message.data(), frame.message.size());
         events = message.root().structure(0).list(0);
       }
-    } else if (!hand_over(batch, index, now_us)) {
+    } else if (!hand_over(batch, index, now_us, refusal)) {
       stalled_ = true;
       stalled_event_ = index;
       return Handled::kStalled;
     }
+    if (refusal.code != nullptr) keep_letter(frame.message, index, refusal);
   }
   stalled_ = false;
   batch.whole = true;
@@ -353,9 +358,21 @@ bool StreamHandler::is_limited(std::uint32_t event_count) {
   return false;
 }
 
+// What is left of a rejected event, read anew: it may have damaged the message that it was in.
+void StreamHandler::keep_letter(std::span<const std::uint8_t> frame, std::uint32_t index,
+                                const Refusal& refusal) {
+  RejectedLetters& letters = shared_.sink.letters();
+  if (!letters.admit(refusal)) return;
+  auto message = capnp_view::Message::of_message(frame.data(), frame.size());
+  const capnp_view::List events = message.root().structure(0).list(0);
+  const bool whole = stream_event_json(message, events[index], shared_.letter);
+  letters.put(refusal, {shared_.letter, RejectedForm::kStream, CallType::kNone, !whole},
+              received_us_);
+}
+
 // False: the event has to wait at a full ring.
-bool StreamHandler::hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us) {
-  Refusal refusal;
+bool StreamHandler::hand_over(InFlightBatch& batch, std::uint32_t index, std::int64_t now_us,
+                              Refusal& refusal) {
   Placed placed;
   switch (shared_.sink.submit(shared_.extraction, received_us_, level(), refusal, placed)) {
     case SinkOutcome::kDone:
@@ -447,6 +464,8 @@ Result<std::unique_ptr<StreamFactory>> StreamFactory::make(const Segment& segmen
   const bool durable = settings.getAck() == schema::AckLevel::DURABLE;
   shared->level = durable ? AckLevel::DURABLE : AckLevel::APPLIED;
   shared->full_ring_wait_us = settings.getFullRingWaitUs();
+  // As long as JSON can make the longest text that is looked at.
+  shared->letter.reserve(std::size_t{8} * kRejectedTextMax);
   shared->token.resize(token_bytes_max(sink.worker_count()));
   return std::unique_ptr<StreamFactory>(new StreamFactory(std::move(shared)));
 }

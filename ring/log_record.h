@@ -15,7 +15,9 @@
 //   kRefused    0          none
 //   kDead       0 or L     the record's bytes as they lay in the ring, as far as they fit. With a
 //                          sequence: a decision about an event that had been logged as applied
-//                          with this L, whose effect is left out from now on
+//                          with this L, whose effect is left out from now on.
+//                          With reason kRejected: a rejected event's (ring/rejected_event.h),
+//                          which ingest has counted and answered; sequence 0, and nobody is told
 #pragma once
 
 #include <cstddef>
@@ -42,8 +44,14 @@ enum class RefusalReason : std::uint8_t {
   kNone = 0,
   kTableFull = 1,     ///< a new user, and no room: 503
   kBrokenRecord = 2,  ///< the bytes in the ring are not an event record
-  kPoison = 3         ///< its worker died of it three times
+  kPoison = 3,        ///< its worker died of it three times
+  kRejected = 4       ///< not an event any more: ingest had rejected it. Goes over no verdict ring
 };
+
+/// Whether ingest waits to be told.
+[[nodiscard]] constexpr bool has_verdict(RefusalReason reason) {
+  return reason != RefusalReason::kNone && reason != RefusalReason::kRejected;
+}
 
 struct LogRecordLayout {
   std::uint64_t sequence;       // L, from 1 in each shard; 0: see the table above

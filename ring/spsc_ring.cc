@@ -105,7 +105,7 @@ std::uint8_t* RingProducer::claim(std::uint32_t size_max) {
   return data_ + (claim_position_ & (capacity_bytes_ - 1)) + sizeof(RingRecordLayout);
 }
 
-std::uint64_t RingProducer::commit(std::uint32_t size, std::uint32_t type) {
+std::uint64_t RingProducer::commit(std::uint32_t size, std::uint32_t type, Counted counted) {
   CHECK(claim_open_ && size <= claim_size_ && type != kRingPadding);
   claim_open_ = false;
   if (claim_position_ != committed_position_) {
@@ -120,7 +120,7 @@ std::uint64_t RingProducer::commit(std::uint32_t size, std::uint32_t type) {
   std::memset(record + sizeof(RingRecordLayout) + size, 0,
               record_bytes - sizeof(RingRecordLayout) - size);
   committed_position_ = claim_position_ + record_bytes;
-  ++committed_count_;
+  if (counted == Counted::kYes) ++committed_count_;
   return committed_position_;
 }
 

@@ -15,9 +15,9 @@
 //     and are not written again before consumer_position has passed them (SYNC(ring.release)).
 //  3. A batch of commits becomes visible by one release store: a producer that dies before it
 //     leaves nothing, and the next one attached goes on at the published position.
-//  4. How many records were published up to a position is stored beside it before the position is,
-//     in two places by turns: so the next producer finds the count of what was published, whenever
-//     the one before died.
+//  4. How many records were published up to a position, but for those that its producer does not
+//     count, is stored beside it before the position is, in two places by turns: so the next
+//     producer finds the count of what was published, whenever the one before died.
 //  5. The consumer trusts no byte: a record that does not fit between the positions is reported as
 //     broken; it copies a record, checks the copy, and uses the copy only.
 #pragma once
@@ -34,7 +34,7 @@ inline constexpr std::uint64_t kRingMagic = 0x3147'4e49'524a'4544;  // "DEJRING1
 
 struct PublishedLayout {
   std::atomic<std::uint64_t> position;
-  std::atomic<std::uint64_t> record_count;  // up to there, padding not counted
+  std::atomic<std::uint64_t> record_count;  // up to there, of those that count
 };
 
 struct RingHeaderLayout {
@@ -64,6 +64,9 @@ inline constexpr std::uint32_t kRingPadding = 0;
   return sizeof(RingRecordLayout) + round_up(payload_bytes, 8);
 }
 
+/// Whether a record is one of those that published_count() tells of.
+enum class Counted : bool { kNo = false, kYes = true };
+
 /// The producer's side. One thread. Allocates nothing, never blocks.
 class RingProducer {
  public:
@@ -82,14 +85,14 @@ class RingProducer {
 
   /// Ends the claimed record at `size` bytes (<= size_max). Visible only after publish().
   /// Returns the position behind the record: the consumer has it when its position is >= that.
-  std::uint64_t commit(std::uint32_t size, std::uint32_t type);
+  std::uint64_t commit(std::uint32_t size, std::uint32_t type, Counted counted = Counted::kYes);
 
   /// Makes all commits visible with one release store. False when there were none.
   bool publish();
 
   /// Behind the last published record.
   [[nodiscard]] std::uint64_t published_position() const { return published_position_; }
-  /// Of all producers there were; 0 where the ring does not say.
+  /// Counted records of all producers there were; 0 where the ring does not say.
   [[nodiscard]] std::uint64_t published_count() const { return published_count_; }
   /// Behind the last committed record.
   [[nodiscard]] std::uint64_t committed_position() const { return committed_position_; }

@@ -2,6 +2,7 @@
 // design.md's, "A worker's step, and why a kill is harmless". Part of Worker.
 #include <cstring>
 
+#include "ring/rejected_event.h"
 #include "shm/base/clock.h"
 #include "shm/base/crash_point.h"
 #include "workers/worker.h"
@@ -63,8 +64,13 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   record.event_bytes = copied_bytes;
   record.log_position = log_position;
   RefusalReason reason = RefusalReason::kPoison;
-  record.kind =
-      attempts_.poisoned_in_ring(ring, from.position) ? LogKind::kDead : decide(record, reason);
+  if (from.type == kRejectedEvent) {
+    record.kind = LogKind::kDead;  // for the keeper's file; nobody here reads it
+    reason = RefusalReason::kRejected;
+  } else {
+    record.kind =
+        attempts_.poisoned_in_ring(ring, from.position) ? LogKind::kDead : decide(record, reason);
+  }
   if (reason == RefusalReason::kPoison) process_.error(kPoisonError);
   const bool table_full = reason == RefusalReason::kTableFull;
   if (table_full && (new_users_[record.shard_index] != 0 || answers_wait())) {
@@ -73,7 +79,7 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
     rings_[ring].seek(from.position);
     return Take::kUndecided;
   }
-  if (reason != RefusalReason::kNone && !verdicts_[ring].has_room()) {
+  if (has_verdict(reason) && !verdicts_[ring].has_room()) {
     counters_.verdict_full.add();
     stalled_ = true;
     rings_[ring].seek(from.position);
@@ -96,11 +102,11 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   if (record.kind == LogKind::kApplied || record.kind == LogKind::kDead) {
     log_record.event_bytes = copied_bytes;
   }
-  if (reason != RefusalReason::kNone) verdicts_[ring].refuse(from.end_position, reason);
+  if (has_verdict(reason)) verdicts_[ring].refuse(from.end_position, reason);
   if (table_full) shards_[record.shard_index].count_refused();
   std::memcpy(claimed, &log_record, sizeof log_record);
   log_.commit(static_cast<std::uint32_t>(sizeof log_record + log_record.event_bytes), kLogRecord);
-  tally_.count(record.kind);
+  tally_.count(record.kind, reason);
   batch_end_ = from.end_position;
   ++batch_count_;
   return Take::kTaken;

@@ -101,7 +101,7 @@ bool Worker::take_merge(const RingRecord& record) {
   CRASH_POINT("worker.after_merge_sequence");
   returned_.release(record.end_position);
   CRASH_POINT("worker.after_merge_release");
-  tally_.count(LogKind::kMerged);
+  tally_.count(LogKind::kMerged, RefusalReason::kNone);
   store_applied_position(log_.published_position());
   counters_.merged.add();
   return true;

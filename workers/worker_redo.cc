@@ -79,14 +79,14 @@ Status Worker::redo_record(const RingRecord& record) {
   }
   if (!status.ok()) return status;
   // A decision's own record tells nobody anything: the one that it is about did.
-  if (reason != RefusalReason::kNone && !is_decision) {
+  if (has_verdict(reason) && !is_decision) {
     verdicts_[log_record.ring].refuse(log_record.ring_end, reason);
     verdicts_[log_record.ring].publish();
   }
   if (is_decision) {
     if (log_record.ring_end != 0) tally_.strike_dead();
   } else {
-    tally_.count(log_record.kind);
+    tally_.count(log_record.kind, log_record.reason);
   }
   std::atomic<std::uint64_t>& consumed = *files_.consumed_position(log_record.ring);
   if (consumed.load(std::memory_order_relaxed) < log_record.ring_end) {

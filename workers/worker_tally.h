@@ -24,7 +24,8 @@ struct Tally {
   std::uint64_t dead_count = 0;
   std::uint64_t eventless_count = 0;
 
-  void count(LogKind kind) {
+  void count(LogKind kind, RefusalReason reason) {
+    if (reason == RefusalReason::kRejected) return;  // no event: ingest has counted it
     if (kind == LogKind::kDuplicate) ++duplicate_count;
     if (kind == LogKind::kRefused) ++refused_count;
     if (kind == LogKind::kDead) ++dead_count;

@@ -9,6 +9,8 @@
 #include "tools/cli/terminal.h"
 #include "tools/dlq/letter_box.h"
 #include "tools/dlq/letter_event.h"
+#include "tools/dlq/letter_text.h"
+#include "tools/dlq/printable.h"
 #include "tools/replay/event_json.h"
 
 namespace deja {
@@ -25,6 +27,8 @@ const char* reason_text(RefusalReason reason) {
       return "broken record";
     case RefusalReason::kPoison:
       return "poison";
+    case RefusalReason::kRejected:
+      return "rejected";
     case RefusalReason::kTableFull:
     case RefusalReason::kNone:
       break;
@@ -36,20 +40,6 @@ std::string instant_of(std::int64_t time_us) {
   std::string text;
   append_instant(text, time_us);
   return text;
-}
-
-/// Fit for a terminal whatever it was: control characters are seen, not obeyed.
-std::string plain(const std::string& text) {
-  std::string safe;
-  append_json_text(safe, text);
-  safe = safe.substr(1, safe.size() - 2);
-  for (std::size_t at = 0; at < safe.size(); ++at) {
-    const auto byte = static_cast<unsigned char>(safe[at]);
-    const bool second = at > 0 && static_cast<unsigned char>(safe[at - 1]) == 0xc2U && byte < 0xa0U;
-    if (byte == 0x7fU) safe[at] = '?';
-    if (second) safe.replace(at - 1, 2, "?");  // U+0080 to U+009F
-  }
-  return safe;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -82,8 +72,15 @@ void append_letter(std::string& out, LetterBox& box, const DeadLetter& letter,
                    const LetterEvent& event) {
   const DeadLetterLayout& head = letter.head;
   out += "{\"number\":" + std::to_string(letter.number) + ",\"when\":\"" +
-         instant_of(head.consumed_us) + "\",\"reason\":\"" + reason_text(head.reason) +
-         "\",\"worker\":" + std::to_string(head.worker) + ",\"ring\":" + std::to_string(head.ring) +
+         instant_of(head.consumed_us) + "\",\"reason\":\"" + reason_text(head.reason) + "\"";
+  if (is_rejected(letter)) {
+    const LetterText text = read_letter_text(letter);
+    out += ",\"code\":";
+    append_json_text(out, text.code);
+    out += ",\"path\":";
+    append_json_text(out, text.path);
+  }
+  out += ",\"worker\":" + std::to_string(head.worker) + ",\"ring\":" + std::to_string(head.ring) +
          ",\"position\":" + std::to_string(head.ring_position) + ",\"events\":";
   append_texts(out, event.kinds);
   out += ",\"user\":";
@@ -94,6 +91,22 @@ void append_letter(std::string& out, LetterBox& box, const DeadLetter& letter,
   }
   const auto replayed = box.marks().find(letter.number);
   out += ",\"replayed\":" + (replayed ? "\"" + instant_of(*replayed) + "\"" : "null");
+}
+
+/// In the table.
+std::string reason_of(const DeadLetter& letter) {
+  if (!is_rejected(letter)) return reason_text(letter.head.reason);
+  const LetterText text = read_letter_text(letter);
+  return text.readable ? "rejected: " + printable(place_of_fault(text.code, text.path))
+                       : "rejected";
+}
+
+/// What show has of a rejected event beyond that.
+void append_text(std::string& out, const LetterText& text) {
+  out += ",\"received\":\"" + instant_of(text.received_us) + "\",\"from\":\"" +
+         (text.of_stream ? "stream" : "http") + "\",\"cut\":" + (text.cut ? "true" : "false") +
+         ",\"text\":";
+  append_json_text(out, text.text);
 }
 
 int say_damages(const LetterBox& box) {
@@ -128,13 +141,13 @@ int run_dlq_list(const DlqOptions& options) {
   for (const DeadLetter& letter : box.scan().letters) {
     const LetterEvent event = read_letter_event(box.scan(), letter);
     const auto replayed = box.marks().find(letter.number);
-    rows.push_back(
-        {std::to_string(letter.number), instant_of(letter.head.consumed_us),
-         reason_text(letter.head.reason), event.readable ? plain(joined(event.kinds)) : "?",
-         event.readable ? plain(event.user) : "?",
-         "ring " + std::to_string(letter.head.ring) + "." + std::to_string(letter.head.worker) +
-             " at " + std::to_string(letter.head.ring_position),
-         replayed ? instant_of(*replayed) : "no"});
+    rows.push_back({std::to_string(letter.number), instant_of(letter.head.consumed_us),
+                    reason_of(letter), event.readable ? printable(joined(event.kinds)) : "?",
+                    event.readable ? printable(event.user) : "?",
+                    "ring " + std::to_string(letter.head.ring) + "." +
+                        std::to_string(letter.head.worker) + " at " +
+                        std::to_string(letter.head.ring_position),
+                    replayed ? instant_of(*replayed) : "no"});
   }
   std::array<std::size_t, 7> widths{};
   for (const auto& row : rows) {
@@ -171,17 +184,20 @@ int run_dlq_show(const DlqOptions& options) {
             ",\"sequence\":" + std::to_string(letter->head.sequence) +
             ",\"settled\":" + (letter->settled ? "true" : "false");
   }
+  const LetterText text = is_rejected(*letter) ? read_letter_text(*letter) : LetterText();
+  if (text.readable) append_text(json, text);
   if (event.readable) {
     json += ",\"received\":\"" + instant_of(event.received_us) + "\",\"event\":";
     append_event_json(json, event.event);
-  } else {
+  } else if (!text.readable) {
     json += ",\"event\":null";
   }
   json += ",\"not_replayable\":";
-  if (event.fault.empty()) {
+  const std::string& fault = is_rejected(*letter) ? text.fault : event.fault;
+  if (fault.empty()) {
     json += "null";
   } else {
-    append_json_text(json, event.fault);
+    append_json_text(json, fault);
   }
   std::printf("%s,\"record_bytes\":%u,\"record\":\"%s\"}\n", json.c_str(),
               letter->head.record_bytes, hex_of(letter->record).c_str());

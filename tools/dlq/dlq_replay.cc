@@ -6,8 +6,11 @@
 #include "tools/dlq/dlq.h"
 #include "tools/dlq/letter_box.h"
 #include "tools/dlq/letter_event.h"
+#include "tools/dlq/letter_text.h"
+#include "tools/dlq/printable.h"
 #include "tools/replay/send_target.h"
 #include "tools/replay/sender.h"
+#include "tools/replay/text_sender.h"
 
 namespace deja {
 namespace {
@@ -35,6 +38,7 @@ class Replay {
 
   /// An Error: this letter is not replayed, and why. `fatal()`: nor will others be.
   Status send(const DeadLetter& letter) {
+    if (is_rejected(letter)) return send_text_of(letter);
     if (box_.undecided(letter)) {
       return Error{"the journal does not have the decision about it yet", 0,
                    "Try again in a moment; see deja stat where that goes on"};
@@ -61,17 +65,39 @@ class Replay {
       return Error{"the appliance refused it: " + code, 0,
                    "Where it kills its worker still, it is among the dead letters once more"};
     }
-    ack_level_ = counts.ack_level;
+    return taken(letter, counts.ack_level);
+  }
+  [[nodiscard]] bool fatal() const { return fatal_; }
+  [[nodiscard]] const std::string& ack_level() const { return ack_level_; }
+
+ private:
+  /// As it was: it may be rejected again, for the same reason or for another one.
+  Status send_text_of(const DeadLetter& letter) {
+    const LetterText text = read_letter_text(letter);
+    if (!text.fault.empty()) {
+      return Error{text.fault, 0, "deja dlq show has all that is known of it"};
+    }
+    const auto answer = send_text(address_, write_key_, text.route, text.body);
+    if (!answer) {
+      fatal_ = true;
+      return answer.error();
+    }
+    if (!answer->taken) {
+      return Error{"the appliance rejected it again: " +
+                       printable(place_of_fault(answer->code, answer->path)),
+                   0, "deja dlq show has its text: what is wrong in it can't be put right here"};
+    }
+    return taken(letter, answer->ack_level);
+  }
+  Status taken(const DeadLetter& letter, const std::string& ack_level) {
+    ack_level_ = ack_level;
     if (Status marked = box_.marks().add(letter.number); !marked) {
       fatal_ = true;
       return Error{"it was taken, and is not marked: " + marked.error().message(), 0, {}};
     }
     return Done{};
   }
-  [[nodiscard]] bool fatal() const { return fatal_; }
-  [[nodiscard]] const std::string& ack_level() const { return ack_level_; }
 
- private:
   LetterBox& box_;
   std::string address_;
   std::string write_key_;

@@ -196,6 +196,10 @@ std::string replay_id(const DeadLetterHeaderLayout& file, const DeadLetter& lett
 
 LetterEvent read_letter_event(const DeadLetterScan& scan, const DeadLetter& letter) {
   LetterEvent made;
+  if (letter.head.reason == RefusalReason::kRejected) {
+    made.fault = kNoRecord;  // letter_text.h has it
+    return made;
+  }
   if (letter.record.empty()) {
     made.fault = "the log had no room for its bytes; the journal has them, as shard " +
                  std::to_string(letter.head.shard) + ", sequence " +

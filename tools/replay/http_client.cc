@@ -98,8 +98,7 @@ Result<Descriptor> connect_tcp(const std::string& address) {
 
 HttpClient::HttpClient(std::string address, const std::string& write_key)
     : address_(std::move(address)) {
-  if (!write_key.empty())
-    authorization_ = "Authorization: Basic " + base64(write_key + ":") + "\r\n";
+  if (!write_key.empty()) add_header("Authorization: Basic " + base64(write_key + ":"));
 }
 
 Status HttpClient::connect() {
@@ -122,7 +121,7 @@ Status HttpClient::send(std::string_view route, std::string_view body) {
   request.append(route)
       .append(" HTTP/1.1\r\nHost: ")
       .append(address_.starts_with("unix:") ? "localhost" : address_);
-  request.append("\r\nContent-Type: application/json\r\n").append(authorization_);
+  request.append("\r\nContent-Type: application/json\r\n").append(headers_);
   request.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
   request.append(body);
   std::string_view left = request;

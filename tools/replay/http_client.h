@@ -26,6 +26,9 @@ class HttpClient {
   /// "127.0.0.1:8080", "[::1]:8080", "shop.example:8080" or "unix:/path".
   HttpClient(std::string address, const std::string& write_key);
 
+  /// A line of every request from now on, without its end.
+  void add_header(const std::string& line) { headers_ += line + "\r\n"; }
+
   /// Connects where it is not, and sends a whole POST.
   Status send(std::string_view route, std::string_view body);
   /// Reads the answer of the one before.
@@ -38,7 +41,7 @@ class HttpClient {
  private:
   Status connect();
   std::string address_;
-  std::string authorization_;  ///< the header's line, or nothing
+  std::string headers_;  ///< lines of every request, with their ends
   Descriptor socket_;
   std::string unread_;
 };

@@ -62,9 +62,11 @@ DeadLetters::~DeadLetters() {
 }
 
 void DeadLetters::close_file() {
+  if (descriptor_ >= 0 && unsynced_) static_cast<void>(fdatasync(descriptor_));
   if (descriptor_ >= 0) close(descriptor_);
   descriptor_ = -1;
   end_ = 0;
+  unsynced_ = half_full_said_ = false;
 }
 
 bool DeadLetters::open() {
@@ -180,8 +182,8 @@ void DeadLetters::add_frame(std::vector<std::uint8_t>& bytes, DeadLetterFrameKin
     std::memcpy(bytes.data() + at + sizeof frame, payload.data(), payload.size());
 }
 
-/// Behind what is synced, and synced itself.
-Status DeadLetters::append(std::span<const std::uint8_t> bytes) {
+/// Behind what is there, and synced itself unless that has time.
+Status DeadLetters::append(std::span<const std::uint8_t> bytes, Synced synced) {
   const std::size_t half = bytes.size() / 2;
   if (Status done = write_all(descriptor_, end_, bytes.first(half), path_); !done) return done;
   CRASH_POINT("letters.torn");
@@ -189,48 +191,96 @@ Status DeadLetters::append(std::span<const std::uint8_t> bytes) {
     return done;
   }
   CRASH_POINT("letters.written");
-  if (fdatasync(descriptor_) != 0) return system_error("sync " + path_);
+  if (synced == Synced::kLater) {
+    unsynced_ = true;
+  } else if (Status done = sync(); !done) {
+    return done;
+  }
   end_ += bytes.size();
   return Done{};
 }
 
+Status DeadLetters::sync() {
+  if (fdatasync(descriptor_) != 0) return system_error("sync " + path_);
+  unsynced_ = false;
+  synced_at_ns_ = steady_ns();
+  return Done{};
+}
+
+void DeadLetters::tend() {
+  if (descriptor_ < 0) {
+    if (!problem_.empty()) static_cast<void>(ready());
+    return;
+  }
+  if (!unsynced_ || steady_ns() - synced_at_ns_ < limits_.sync_rejected_ns) return;
+  if (Status done = sync(); !done) failed(done.error());
+}
+
 std::optional<DeadLetters::Kept> DeadLetters::add(DeadLetterLayout letter,
                                                   std::span<const std::uint8_t> record) {
+  const std::optional<Kept> kept = keep(letter, record);
+  if (kept || letter.reason != RefusalReason::kRejected) return kept;
+  return drop({letter.worker, letter.log_position}, true);
+}
+
+std::optional<DeadLetters::Kept> DeadLetters::keep(DeadLetterLayout letter,
+                                                   std::span<const std::uint8_t> record) {
   const Place place{letter.worker, letter.log_position};
+  const bool rejected = letter.reason == RefusalReason::kRejected;
   if (!ready()) return std::nullopt;
   if (const auto known = known_.find(place); known != known_.end()) return known->second;
   letter.incarnation = incarnation_;
   letter.record_bytes = static_cast<std::uint32_t>(record.size());
-  record =
-      record.first(std::min<std::size_t>(record.size(), kDeadLetterPayloadMax - sizeof letter));
-  std::vector<std::uint8_t> payload(sizeof letter + record.size());
-  std::memcpy(payload.data(), &letter, sizeof letter);
-  if (!record.empty()) std::memcpy(payload.data() + sizeof letter, record.data(), record.size());
-
-  std::vector<std::uint8_t> bytes;
-  if (!catalog_there_ && catalog_.size() <= kDeadLetterPayloadMax) {
-    add_frame(bytes, DeadLetterFrameKind::kCatalog, 0, bytes_of(catalog_));
+  const std::vector<std::uint8_t> bytes = frames_of(letter, record);
+  if (end_ + bytes.size() > (rejected ? limits_.file_bytes / 2 : limits_.file_bytes)) {
+    return drop(place, rejected);
   }
-  add_frame(bytes, DeadLetterFrameKind::kLetter, last_number_ + 1, payload);
-  if (end_ + bytes.size() > limits_.file_bytes) {
-    // The place is remembered, so that a record which is met again is not counted again.
-    problem_ = path_ +
-               " is full: further dead letters are counted and not kept. Look at them with "
-               "deja dlq, then move the file away";
-    ++dropped_count_;
-    return known_[place] = Kept{};
-  }
-  if (Status done = append(bytes); !done) {
+  if (Status done = append(bytes, rejected ? Synced::kLater : Synced::kNow); !done) {
     failed(done.error());
     return std::nullopt;
   }
   CRASH_POINT("letters.synced");
-  problem_.clear();
+  if (!rejected) problem_.clear();
   catalog_there_ = true;
   ++last_number_;
   ++written_count_;
   known_[place] = {last_number_, false, false};
   return Kept{last_number_, true, false};
+}
+
+std::vector<std::uint8_t> DeadLetters::frames_of(const DeadLetterLayout& letter,
+                                                 std::span<const std::uint8_t> record) const {
+  record =
+      record.first(std::min<std::size_t>(record.size(), kDeadLetterPayloadMax - sizeof letter));
+  std::vector<std::uint8_t> payload(sizeof letter + record.size());
+  std::memcpy(payload.data(), &letter, sizeof letter);
+  if (!record.empty()) std::memcpy(payload.data() + sizeof letter, record.data(), record.size());
+  std::vector<std::uint8_t> bytes;
+  if (!catalog_there_ && catalog_.size() <= kDeadLetterPayloadMax) {
+    add_frame(bytes, DeadLetterFrameKind::kCatalog, 0, bytes_of(catalog_));
+  }
+  add_frame(bytes, DeadLetterFrameKind::kLetter, last_number_ + 1, payload);
+  return bytes;
+}
+
+DeadLetters::Kept DeadLetters::drop(const Place& place, bool rejected) {
+  ++dropped_count_;
+  if (!rejected) {
+    problem_ = path_ +
+               " is full: further dead letters are counted and not kept. Look at them with "
+               "deja dlq, then move the file away";
+    // The place is remembered, so that a record which is met again is not counted again.
+    return known_[place] = Kept{};
+  }
+  // Their places would be remembered without end.
+  if (descriptor_ >= 0 && !half_full_said_) {
+    half_full_said_ = true;
+    notes_.push_back(path_ +
+                     " is half full: rejected events are counted and no longer kept, since the "
+                     "rest is for events that were taken. Look at them with deja dlq, then move "
+                     "the file away");
+  }
+  return {};
 }
 
 bool DeadLetters::settle(std::span<const std::uint64_t> numbers) {
@@ -258,9 +308,10 @@ void DeadLetters::failed(const Error& error) {
   }
   close_file();
   retry_at_ns_ = steady_ns() + limits_.retry_ns;
-  problem_ = "a dead letter can't be kept: " + error.message() +
-             ". Make room there, or let the service write there: until then its event waits in the "
-             "log, and what is behind it";
+  problem_ =
+      "a dead letter can't be kept: " + error.message() +
+      ". Make room there, or let the service write there: until then an event that was taken "
+      "waits in the log, and what is behind it; a rejected one is not kept";
 }
 
 }  // namespace deja

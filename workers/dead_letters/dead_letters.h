@@ -12,6 +12,11 @@
 //  5. A file that is none of ours is set aside under another name, never written over; one that a
 //     person moved away is begun anew.
 //
+//  6. The letter of a rejected event (RefusalReason::kRejected) costs nobody else anything. Nobody
+//     was promised it, so it is written and synced with the next one, or by tend() within a second;
+//     where the disk refuses or the file is half full it is dropped and counted. The other half is
+//     kept for events that were taken.
+//
 // Crash points: letters.torn (half a frame is there: cut off at the next start), letters.written
 // (whole, perhaps not synced), letters.synced (the log knows nothing of it yet), letters.settled.
 #pragma once
@@ -36,6 +41,7 @@ class DeadLetters {
   struct Limits {
     std::uint64_t file_bytes = kDeadLetterFileMax;
     std::int64_t retry_ns = 1'000'000'000;
+    std::int64_t sync_rejected_ns = 1'000'000'000;
   };
   struct Kept {
     std::uint64_t number = 0;  ///< 0: dropped, the file is full
@@ -55,11 +61,16 @@ class DeadLetters {
   /// problem().
   bool open();
 
-  /// Keeps a letter; incarnation and record_bytes are filled in. Nothing: not now.
+  /// Keeps a letter; incarnation and record_bytes are filled in. Nothing: not now (never so for a
+  /// rejected event's).
   [[nodiscard]] std::optional<Kept> add(DeadLetterLayout letter,
                                         std::span<const std::uint8_t> record);
   /// The decisions about these letters are in the journal. False: not now.
   [[nodiscard]] bool settle(std::span<const std::uint64_t> numbers);
+
+  /// To be called often: syncs rejected events' letters when it is time, and looks whether a disk
+  /// that refused takes letters again.
+  void tend();
 
   /// What a person has to do, as a sentence; empty: nothing.
   [[nodiscard]] const std::string& problem() const { return problem_; }
@@ -69,6 +80,7 @@ class DeadLetters {
   [[nodiscard]] std::uint64_t dropped_count() const { return dropped_count_; }
 
  private:
+  enum class Synced : bool { kLater = false, kNow = true };
   using Place = std::pair<std::uint32_t, std::uint64_t>;  // worker, log position
 
   [[nodiscard]] bool ready();
@@ -76,7 +88,13 @@ class DeadLetters {
   [[nodiscard]] Status open_file();
   [[nodiscard]] Status begin_file();
   [[nodiscard]] Status set_aside(const char* why);
-  [[nodiscard]] Status append(std::span<const std::uint8_t> bytes);
+  [[nodiscard]] std::optional<Kept> keep(DeadLetterLayout letter,
+                                         std::span<const std::uint8_t> record);
+  [[nodiscard]] std::vector<std::uint8_t> frames_of(const DeadLetterLayout& letter,
+                                                    std::span<const std::uint8_t> record) const;
+  Kept drop(const Place& place, bool rejected);
+  [[nodiscard]] Status append(std::span<const std::uint8_t> bytes, Synced synced = Synced::kNow);
+  [[nodiscard]] Status sync();
   void note_known(const DeadLetterScan& scan);
   void add_frame(std::vector<std::uint8_t>& bytes, DeadLetterFrameKind kind, std::uint64_t number,
                  std::span<const std::uint8_t> payload) const;
@@ -93,7 +111,10 @@ class DeadLetters {
   ino_t inode_ = 0;
   DeadLetterHeaderLayout header_{};
   bool catalog_there_ = false;
-  std::uint64_t end_ = 0;  // of what is synced
+  std::uint64_t end_ = 0;  // of what is synced, and of rejected events' letters behind it
+  bool unsynced_ = false;  // … there are such
+  std::int64_t synced_at_ns_ = 0;
+  bool half_full_said_ = false;
   std::uint64_t last_number_ = 0;
   std::map<Place, Kept> known_;  // of this incarnation
   std::int64_t retry_at_ns_ = 0;

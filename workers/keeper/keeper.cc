@@ -394,6 +394,7 @@ void Keeper::show_journal() {
 }
 
 void Keeper::show_letters() {
+  letters_.tend();
   counters_.letters.add(letters_.written_count() - letters_shown_);
   letters_shown_ = letters_.written_count();
   counters_.letters_dropped.add(letters_.dropped_count() - letters_dropped_shown_);

@@ -51,6 +51,7 @@ struct KeeperCounters {
     log_records[2] = file.counter("deja_log_records_total{kind=\"refused\"}");
     log_records[3] = file.counter("deja_log_records_total{kind=\"dead\"}");
     log_records[4] = file.counter("deja_log_records_total{kind=\"merged\"}");
+    log_records[5] = file.counter("deja_log_records_total{kind=\"rejected\"}");
   }
 
   Counter written;
@@ -70,12 +71,12 @@ struct KeeperCounters {
   Counter journal_segments;
   Counter journal_state;    ///< JournalState: 1 writing, 2 full, 3 failed
   Counter letters;          ///< dead letters kept on the disk
-  Counter letters_dropped;  ///< and not kept, for the bound of their file
+  Counter letters_dropped;  ///< and not kept, for the bound of their file; see DeadLetters
   Counter replayed;         ///< events applied again from the journal
   Counter partial_wanted;
   Counter stored_parts;  ///< handed over for partial profiles
   Counter asked[kAskedOutcomes];
-  Counter log_records[5];  ///< by LogKind - 1; counted once they are durable
+  Counter log_records[6];  ///< by LogKind - 1, then rejected events'; once they are durable
   Histogram flush_seconds;
 };
 

@@ -101,6 +101,8 @@ LogDrain::Taken LogDrain::take(const RingRecord& record, const Into& into) {
   } else if (head_.sequence == 0 &&
              (head_.kind == LogKind::kApplied || head_.kind == LogKind::kMerged)) {
     fault_ = "an effect without a sequence";
+  } else if (head_.sequence != 0 && head_.reason == RefusalReason::kRejected) {
+    fault_ = "a sequence for what was never an event";
   }
   if (fault_ != nullptr) return Taken::kBroken;
   if (head_.kind == LogKind::kDead) {
@@ -207,7 +209,8 @@ void LogDrain::mark(const LogRecordLayout& head, std::uint64_t log_position, std
   Mark& into = marks_.back();
   into.log_position = log_position;
   if (head.kind < LogKind::kApplied || head.kind > LogKind::kMerged) return;  // a broken record
-  ++into.counts[static_cast<unsigned>(head.kind) - 1];
+  const bool rejected = head.kind == LogKind::kDead && head.reason == RefusalReason::kRejected;
+  ++into.counts[rejected ? kKinds - 1 : static_cast<unsigned>(head.kind) - 1];
   if (head.kind == LogKind::kDead && head.sequence != 0 && letter_.number != 0 &&
       !letter_.settled) {
     into.decided.push_back(letter_.number);

@@ -16,6 +16,7 @@
 //     only behind everything that was logged before it, its original too.
 //  4. A dead letter is kept (workers/dead_letters), synced, before its record is passed, and a
 //     decision is noted there as settled once the journal has it, before its space is given back.
+//     A rejected event's letter waits for no disk and holds up nothing: it may be dropped.
 //  5. Space is given back only for what is durable: who dies in between drains the same records
 //     again, and the journal has them twice under the same sequences.
 #pragma once
@@ -78,7 +79,7 @@ class LogDrain {
   [[nodiscard]] bool broken() const { return broken_; }
 
  private:
-  static constexpr std::size_t kKinds = 5;
+  static constexpr std::size_t kKinds = 6;  // LogKind's, and rejected events'
   struct Mark {
     std::uint64_t group = 0;
     std::uint64_t log_position = 0;
