@@ -82,6 +82,10 @@ class SinkWorld {
         const auto bytes = static_cast<std::uint32_t>(record.words.size() * 8);
         CHECK(decoders_[worker].decode(record.words.data(), bytes, *event_));
       }
+      for (const auto& letter : appliance_.take_letters()) {
+        const auto event = rejected_event_of(letter);
+        CHECK(event && event->text.size() <= kRejectedTextMax);
+      }
       if (durable) appliance_.make_durable(worker);
     }
     appliance_.sink().refresh();

@@ -33,7 +33,8 @@ class StepStory {
     LogKind kind = LogKind::kApplied;
     std::uint64_t begin = 0, end = 0;
     std::uint64_t bit = 0;
-    bool struck = false;  ///< logged as applied, and decided to have no effect
+    bool struck = false;    ///< logged as applied, and decided to have no effect
+    bool rejected = false;  ///< no event
   };
   struct Answer {
     std::string user;
@@ -61,6 +62,11 @@ class StepStory {
   }
   void send_broken(TestIngest& ingest) {
     add(ingest, TestEvent{}, std::vector<std::uint8_t>(24), LogKind::kDead, 0);
+  }
+  /// What ingest had rejected: logged, and of no account.
+  void send_rejected(TestIngest& ingest) {
+    add(ingest, TestEvent{}, std::vector<std::uint8_t>(168, 'r'), LogKind::kDead, 0,
+        kRejectedEvent);
   }
 
   /// What was done so far was done in peace: its outcomes are taken from the log as they are.
@@ -115,15 +121,16 @@ class StepStory {
     return record.kind == LogKind::kDead && record.sequence != 0;
   }
   void add(TestIngest& ingest, const TestEvent& event, const std::vector<std::uint8_t>& bytes,
-           LogKind kind, std::uint64_t bit) {
+           LogKind kind, std::uint64_t bit, std::uint32_t type = kEventRecord) {
     const std::uint64_t begin = sent_.empty() ? 0 : sent_.back().end;
-    const std::uint64_t end = send_bytes(ingest, bytes);
+    const std::uint64_t end = send_bytes(ingest, bytes, type);
     CHECK(end != 0);
-    sent_.push_back({event, bytes, kind, begin, end, bit});
+    sent_.push_back({event, bytes, kind, begin, end, bit, false, type == kRejectedEvent});
   }
   [[nodiscard]] static std::uint64_t send_bytes(TestIngest& ingest,
-                                                const std::vector<std::uint8_t>& bytes) {
-    const std::uint64_t end = ingest.commit(bytes);
+                                                const std::vector<std::uint8_t>& bytes,
+                                                std::uint32_t type) {
+    const std::uint64_t end = ingest.commit(bytes, type);
     ingest.publish();
     return end;
   }

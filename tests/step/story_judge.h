@@ -41,6 +41,9 @@ inline std::vector<StepStory::Told> StepStory::tell(const SegmentLook& end,
       if (record.ring_position != sent.begin || record.ring_end != sent.end) {
         complaints.push_back("doubled or lost: " + at + " is of another place in the ring");
       }
+      if ((record.reason == RefusalReason::kRejected) != sent.rejected) {
+        complaints.push_back("log: " + at + " is of the wrong reason");
+      }
       if (record.kind != sent.kind) complaints.push_back("log: " + at + " is of the wrong kind");
       if ((record.kind == LogKind::kApplied || record.kind == LogKind::kDead) &&
           logged->payload != sent.bytes) {
@@ -147,6 +150,7 @@ inline StepStory::Complaints StepStory::judge_end(const SegmentLook& seen,
   std::set<std::uint64_t> verdicts;
   for (std::size_t at = 0; at < sent_.size(); ++at) {
     const Sent& sent = sent_[at];
+    if (sent.rejected) continue;
     const LogKind outcome = sent.struck ? LogKind::kDead : sent.kind;
     ++counts[static_cast<int>(outcome)];
     const bool refused = outcome == LogKind::kDead || outcome == LogKind::kRefused;
@@ -214,8 +218,7 @@ inline StepStory::Complaints StepStory::judge_cut(const SegmentLook& cut, const 
                                     : record.ring_end <= cut.consumed_position;
     const bool has_sequence = merged || record.kind == LogKind::kApplied;
     const bool counted = has_sequence && record.sequence <= cut.sequences[record.shard];
-    const bool refused =
-        record.kind == LogKind::kDead || record.kind == LogKind::kRefused || told[at].is_struck;
+    const bool refused = has_verdict(record.reason) || told[at].is_struck;
     const bool recent = at >= log_.size();  // older ids may be forgotten
     const bool has_id = recent && record.kind == LogKind::kApplied && told[at].id != 0;
     const bool id_kept = has_id && cut.ids[record.shard].contains(looker.folded(told[at].id));

@@ -100,6 +100,7 @@ inline Scene batch_scene() {
             step.resend(twice);
             step.resend(known);
             step.send("ann", 104);
+            step.story.send_rejected(step.world.ingest);
             step.story.send_broken(step.world.ingest);
             step.send("cas");
             step.send("cas", 105);

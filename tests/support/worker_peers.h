@@ -11,6 +11,7 @@
 #include "ring/bell.h"
 #include "ring/log_record.h"
 #include "ring/positions.h"
+#include "ring/rejected_event.h"
 #include "ring/return_record.h"
 #include "ring/spsc_ring.h"
 #include "ring/verdict.h"
@@ -36,12 +37,12 @@ class TestIngest {
         bell_(std::move(*BellRope::open(fixture.segment(), worker_bell(worker)))) {}
 
   /// Commits a record; 0 when the ring is full.
-  std::uint64_t commit(const std::vector<std::uint8_t>& bytes) {
+  std::uint64_t commit(const std::vector<std::uint8_t>& bytes, std::uint32_t type = kEventRecord) {
     const auto size = static_cast<std::uint32_t>(bytes.size());
     std::uint8_t* claimed = ring_.claim(size);
     if (claimed == nullptr) return 0;
     std::copy(bytes.begin(), bytes.end(), claimed);
-    return ring_.commit(size, 1);
+    return ring_.commit(size, type);
   }
   std::uint64_t commit(const TestEvent& event) { return commit(event.bytes(shard_count_)); }
   void publish() {

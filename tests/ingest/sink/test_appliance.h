@@ -19,6 +19,7 @@
 #include "ring/bell.h"
 #include "ring/event_record.capnp.h"
 #include "ring/positions.h"
+#include "ring/rejected_event.h"
 #include "ring/spsc_ring.h"
 #include "ring/verdict.h"
 #include "shm/consumed_layout.h"
@@ -138,6 +139,10 @@ class SinkAppliance {
     for (;;) {
       const RingRecord record = consumer.next();
       if (record.outcome != RingRecord::Outcome::kRecord) break;
+      if (record.type == kRejectedEvent) {
+        letters_.emplace_back(record.payload, record.payload + record.size_bytes);
+        continue;
+      }
       SinkRecord copy;
       copy.words.resize(record.size_bytes / 8);
       std::memcpy(copy.words.data(), record.payload, record.size_bytes);
@@ -146,6 +151,10 @@ class SinkAppliance {
     }
     if (consume) this->consume(worker);
     return taken;
+  }
+  /// Rejected events that records() came past since the last call.
+  [[nodiscard]] std::vector<std::vector<std::uint8_t>> take_letters() {
+    return std::exchange(letters_, {});
   }
   /// Everything read by records() counts as consumed.
   void consume(std::uint32_t worker = 0) {
@@ -275,6 +284,7 @@ class SinkAppliance {
   std::unique_ptr<ProcessFile> process_;
   std::unique_ptr<MappedFile> durable_;
   std::deque<Worker> workers_;
+  std::vector<std::vector<std::uint8_t>> letters_;
   std::unique_ptr<EventSink> sink_;
 };
 

@@ -42,6 +42,11 @@ class Story {
         ++dead_count;
         continue;
       }
+      if (random_() % 8 == 0) {
+        if (ingest.commit(std::vector<std::uint8_t>(200), kRejectedEvent) == 0) break;
+        ++rejected_count;
+        continue;
+      }
       const std::string user = "user-" + std::to_string(random_() % 12);
       TestEvent event = view_of(user, random_() % 3 == 0 ? 0 : 1 + random_() % 60);
       if (ingest.commit(event) == 0) break;
@@ -79,6 +84,7 @@ class Story {
   std::uint64_t applied_count = 0;
   std::uint64_t duplicate_count = 0;
   std::uint64_t dead_count = 0;
+  std::uint64_t rejected_count = 0;  ///< logged, and no event
 
  private:
   std::mt19937_64 random_;
@@ -90,16 +96,20 @@ void expect_one_log_record_each(TestKeeper& keeper, const Story& story) {
   std::uint64_t ring_end = 0;
   std::map<std::uint32_t, std::uint64_t> sequences;
   std::uint64_t dead = 0;
+  std::uint64_t rejected = 0;
   for (const auto& logged : keeper.drain()) {
     EXPECT_EQ(logged.record.ring_position, ring_end);
     ring_end = logged.record.ring_end;
     if (logged.record.kind == LogKind::kApplied) {
       EXPECT_EQ(logged.record.sequence, ++sequences[logged.record.shard]);
     }
-    dead += logged.record.kind == LogKind::kDead ? 1 : 0;
+    const bool is_rejected = logged.record.reason == RefusalReason::kRejected;
+    dead += logged.record.kind == LogKind::kDead && !is_rejected ? 1 : 0;
+    rejected += is_rejected ? 1 : 0;
   }
   EXPECT_EQ(sequences, story.sequences);
   EXPECT_EQ(dead, story.dead_count);
+  EXPECT_EQ(rejected, story.rejected_count);
 }
 
 void expect_one_verdict_each(TestIngest& ingest, const Story& story) {

@@ -111,6 +111,58 @@ TEST(Worker, BytesThatAreNoEventBecomeADeadLetterAndAVerdict) {
   EXPECT_EQ(world.counter(kDeadCounter), 2U);
 }
 
+TEST(Worker, ARejectedEventIsLoggedUnreadAndIsNoEvent) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  // An event's own bytes: read as one it would be applied.
+  const std::vector<std::uint8_t> rejected = view_of("ann", 7).bytes(4);
+  world.ingest.commit(rejected, kRejectedEvent);
+  world.ingest.commit(view_of("ann", 7));
+  world.ingest.commit(std::vector<std::uint8_t>(), kRejectedEvent);
+  world.ingest.publish();
+  EXPECT_EQ(worker.duty_cycle(), 3U);
+  EXPECT_EQ(world.profile("ann").views, 1);
+  const auto logged = world.keeper.drain();
+  ASSERT_EQ(logged.size(), 3U);
+  for (const std::size_t at : {0U, 2U}) {
+    EXPECT_EQ(logged[at].record.kind, LogKind::kDead);
+    EXPECT_EQ(logged[at].record.reason, RefusalReason::kRejected);
+    EXPECT_EQ(logged[at].record.sequence, 0U);
+  }
+  EXPECT_EQ(logged[0].event, rejected);
+  EXPECT_EQ(logged[1].record.kind, LogKind::kApplied);
+  EXPECT_TRUE(world.ingest.take_verdicts().empty());
+  EXPECT_EQ(world.counter(kDeadCounter), 0U);
+  EXPECT_EQ(world.counter(kAppliedCounter), 1U);
+  EXPECT_EQ(world.ingest.consumed_position(), world.ingest.published_position());
+}
+
+TEST(Worker, ARejectedEventNeedsNoRoomForAVerdict) {
+  TestAppliance appliance = TestAppliance::small();
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  // Refusals until their ring is full, and nobody reads them.
+  for (int time = 0;
+       time < 10'000 && world.ingest.consumed_position() == world.ingest.published_position();
+       ++time) {
+    world.ingest.commit(std::vector<std::uint8_t>(8));
+    world.ingest.publish();
+    worker.duty_cycle();
+    static_cast<void>(world.keeper.drain());
+  }
+  ASSERT_NE(world.ingest.consumed_position(), world.ingest.published_position());
+  static_cast<void>(world.ingest.take_verdicts());
+  worker.duty_cycle();
+  ASSERT_EQ(world.ingest.consumed_position(), world.ingest.published_position());
+  for (int time = 0; time < 300; ++time) {
+    world.ingest.commit(std::vector<std::uint8_t>(8), kRejectedEvent);
+    world.ingest.publish();
+    worker.duty_cycle();
+    static_cast<void>(world.keeper.drain());
+  }
+  EXPECT_EQ(world.ingest.consumed_position(), world.ingest.published_position());
+}
+
 TEST(Worker, ARecordLongerThanTheLogTakesIsDeadToo) {
   TestAppliance appliance = TestAppliance::small();
   appliance.log_bytes = 4096;
