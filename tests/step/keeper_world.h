@@ -174,6 +174,7 @@ class KeeperWorld {
     appliance.view("ann");
     appliance.view("cas");
     appliance.append_log(0, 0, "", LogKind::kDuplicate);
+    appliance.append_log(0, 0, "no event any more", LogKind::kDead, 0, RefusalReason::kRejected);
     appliance.append_log(0, 0, "no event at all", LogKind::kDead);
     const std::uint32_t shard = appliance.shard_of_user("mallory");
     const std::uint64_t sequence = appliance.log("mallory");

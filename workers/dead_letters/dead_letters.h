@@ -76,6 +76,8 @@ class DeadLetters {
   [[nodiscard]] const std::string& problem() const { return problem_; }
   /// What was found and put right, once: a tail cut off, a file set aside, damage.
   [[nodiscard]] std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
+  /// Rejected events' letters are written that the disk need not have yet.
+  [[nodiscard]] bool unsynced() const { return unsynced_; }
   [[nodiscard]] std::uint64_t written_count() const { return written_count_; }
   [[nodiscard]] std::uint64_t dropped_count() const { return dropped_count_; }
 

@@ -121,6 +121,10 @@ void log_seeds(const std::string& folder) {
     append(log, log_record(LogKind::kApplied, 2, view(user_of_worker_1(1)), true), kLogRecord);
     append(log, merged_record(3, user_of_worker_1(1)), kLogRecord);
     append(log, log_record(LogKind::kDead, 2, view(user_of_worker_1(0)), false), kLogRecord);
+    std::vector<std::uint8_t> rejected = log_record(LogKind::kDead, 0, view("u"), true);
+    rejected[offsetof(LogRecordLayout, reason)] =
+        static_cast<std::uint8_t>(RefusalReason::kRejected);
+    append(log, rejected, kLogRecord);
     for (const LogKind kind : {LogKind::kDuplicate, LogKind::kRefused, LogKind::kDead}) {
       append(log, log_record(kind, 0, view("u"), kind == LogKind::kDead), kLogRecord);
     }

@@ -417,5 +417,91 @@ INSTANTIATE_TEST_SUITE_P(At, DeadLettersKilled,
                            return std::string(point.param).substr(sizeof "letters." - 1);
                          });
 
+// --- of rejected events -------------------------------------------------------------------------
+
+class RejectedLetters : public DeadLettersTest {
+ protected:
+  static DeadLetterLayout rejected(std::uint64_t log_position) {
+    DeadLetterLayout made = letter(log_position);
+    made.reason = RefusalReason::kRejected;
+    return made;
+  }
+  static bool keep_rejected(DeadLetters& into, std::uint64_t log_position,
+                            const std::string& record) {
+    const auto kept = into.add(rejected(log_position), bytes_of(record));
+    EXPECT_TRUE(kept) << "nothing waits for it";
+    return kept && kept->number != 0;
+  }
+};
+
+TEST_F(RejectedLetters, AreKeptOnceAndFoundByTheNextKeeper) {
+  {
+    DeadLetters first = letters();
+    EXPECT_TRUE(keep_rejected(first, 8, "text"));
+    EXPECT_TRUE(keep_rejected(first, 8, "text")) << "known by its place";
+    keep(first, 16, "taken");
+    EXPECT_EQ(first.written_count(), 2U);
+  }
+  DeadLetters next = letters();
+  EXPECT_TRUE(keep_rejected(next, 8, "text"));
+  EXPECT_EQ(next.written_count(), 0U);
+  const DeadLetterScan found = scan();
+  ASSERT_EQ(found.letters.size(), 2U);
+  EXPECT_EQ(found.letters[0].head.reason, RefusalReason::kRejected);
+  EXPECT_EQ(text_of(found.letters[0].record), "text");
+}
+
+TEST_F(RejectedLetters, LeaveHalfOfTheFileForEventsThatWereTaken) {
+  DeadLetters::Limits limits = quick();
+  limits.file_bytes = 4096;
+  DeadLetters into(directory_, kIncarnation, "c", limits);
+  std::uint64_t kept = 0;
+  for (std::uint64_t at = 0; at < 40; ++at) {
+    kept += keep_rejected(into, 8 * at, std::string(100, 'x')) ? 1 : 0;
+  }
+  EXPECT_GT(kept, 5U);
+  EXPECT_LE(content().size(), 2048U);
+  EXPECT_EQ(into.dropped_count(), 40 - kept);
+  EXPECT_EQ(into.problem(), "") << "nothing waits, so the keeper need not nap";
+  const std::vector<std::string> notes = into.take_notes();
+  ASSERT_EQ(notes.size(), 1U) << "said once";
+  EXPECT_NE(notes[0].find("is half full"), std::string::npos);
+  for (std::uint64_t at = 100; at < 105; ++at) keep(into, 8 * at, std::string(100, 'y'));
+  EXPECT_GT(content().size(), 2048U);
+}
+
+TEST_F(RejectedLetters, AreDroppedAndCountedWhereTheDiskRefuses) {
+  std::filesystem::create_directory(path_);
+  DeadLetters into = letters();
+  EXPECT_FALSE(keep_rejected(into, 8, "text"));
+  EXPECT_EQ(into.dropped_count(), 1U);
+  EXPECT_FALSE(into.add(letter(16), bytes_of("taken"))) << "this one waits";
+  std::filesystem::remove(path_);
+  into.tend();
+  EXPECT_EQ(into.problem(), "") << "found out without a letter";
+  EXPECT_TRUE(keep_rejected(into, 24, "text"));
+  EXPECT_TRUE(into.add(letter(16), bytes_of("taken")));
+  EXPECT_EQ(into.dropped_count(), 1U);
+}
+
+TEST_F(RejectedLetters, AreSyncedTogetherAfterAWhile) {
+  DeadLetters::Limits limits = quick();
+  limits.sync_rejected_ns = 0;
+  DeadLetters at_once(directory_, kIncarnation, "c", limits);
+  EXPECT_TRUE(keep_rejected(at_once, 8, "one"));
+  EXPECT_EQ(at_once.unsynced(), true);
+  at_once.tend();
+  EXPECT_EQ(at_once.unsynced(), false);
+  EXPECT_TRUE(keep_rejected(at_once, 16, "two"));
+  keep(at_once, 24, "three");
+  EXPECT_EQ(at_once.unsynced(), false) << "with the next that is synced";
+  limits.sync_rejected_ns = std::int64_t{3600} * 1'000'000'000;
+  DeadLetters later(directory_, kIncarnation, "c", limits);
+  keep(later, 32, "four");
+  EXPECT_TRUE(keep_rejected(later, 40, "five"));
+  later.tend();
+  EXPECT_EQ(later.unsynced(), true) << "not yet";
+}
+
 }  // namespace
 }  // namespace deja

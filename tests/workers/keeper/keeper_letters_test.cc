@@ -26,6 +26,10 @@ class KeeperLetters : public testing::Test {
   void log_dead(const std::string& record) {
     appliance_->append_log(appliance_->shard_of_user("ada"), 0, record, LogKind::kDead);
   }
+  void log_rejected(const std::string& record, std::uint64_t sequence = 0) {
+    appliance_->append_log(appliance_->shard_of_user("ada"), sequence, record, LogKind::kDead, 0,
+                           RefusalReason::kRejected);
+  }
   std::size_t letter_count() {
     const auto bytes = read_dead_letters(appliance_->letters_path());
     if (!bytes) return 0;
@@ -106,6 +110,47 @@ TEST_F(KeeperLetters, ThatCantBeKeptAreSaidAtTheEnd) {
   ASSERT_TRUE(eventually([&] { return appliance_->has_error("a dead letter can't be kept"); }));
   const std::string said = appliance_->stop_keeper();
   EXPECT_NE(said.find("a dead letter can't be kept"), std::string::npos) << said;
+}
+
+TEST_F(KeeperLetters, ARejectedEventIsKeptAndCountedAsNoDeadEvent) {
+  start();
+  log_rejected("what was sent");
+  log_dead("a record");
+  appliance_->view("ada");
+  ASSERT_TRUE(eventually([&] { return appliance_->all_written(); }));
+  ASSERT_TRUE(eventually([&] { return letter_count() == 2; }));
+  EXPECT_EQ(appliance_->counter("deja_log_records_total{kind=\"rejected\"}"), 1U);
+  EXPECT_EQ(appliance_->counter("deja_log_records_total{kind=\"dead\"}"), 1U);
+  EXPECT_EQ(appliance_->counter("deja_dead_letters_total"), 2U);
+  const auto bytes = read_dead_letters(appliance_->letters_path());
+  ASSERT_TRUE(bytes.ok());
+  const DeadLetterScan found = scan_dead_letters(*bytes);
+  EXPECT_EQ(found.letters[0].head.reason, RefusalReason::kRejected);
+  EXPECT_EQ(std::string(found.letters[0].record.begin(), found.letters[0].record.end()),
+            "what was sent");
+  EXPECT_EQ(appliance_->stop_keeper(), "");
+}
+
+TEST_F(KeeperLetters, ARejectedEventHoldsUpNobody) {
+  std::filesystem::create_directory(appliance_->letters_path());
+  start();
+  for (int at = 0; at < 100; ++at) log_rejected("what was sent");
+  appliance_->view("ada");
+  ASSERT_TRUE(eventually([&] { return appliance_->all_written(); }));
+  EXPECT_EQ(views_of("ada"), "1");
+  EXPECT_EQ(appliance_->counter("deja_dead_letters_dropped_total"), 100U);
+  EXPECT_TRUE(appliance_->has_error("a dead letter can't be kept"));
+  EXPECT_EQ(appliance_->stop_keeper(), "");
+}
+
+TEST_F(KeeperLetters, ARejectedEventWithASequenceIsABrokenRecord) {
+  start();
+  appliance_->view("ada");
+  log_rejected("what was sent", 2);
+  ASSERT_TRUE(eventually(
+      [&] { return appliance_->counter("deja_log_records_total{kind=\"broken\"}") == 1; }));
+  EXPECT_EQ(letter_count(), 0U);
+  EXPECT_EQ(appliance_->stop_keeper(), "");
 }
 
 TEST_F(KeeperLetters, AFileThatIsNoneOfOursIsSetAside) {

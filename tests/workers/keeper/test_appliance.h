@@ -147,8 +147,10 @@ class KeeperAppliance {
     ASSERT_TRUE(shard.clear(user_key(user)));
   }
   void append_log(std::uint32_t shard, std::uint64_t sequence, const std::string& event,
-                  LogKind kind = LogKind::kApplied, std::uint32_t flags = 0) {
+                  LogKind kind = LogKind::kApplied, std::uint32_t flags = 0,
+                  RefusalReason reason = RefusalReason::kNone) {
     LogRecordLayout head{};
+    head.reason = reason;
     head.flags = flags;
     head.ring_end = ring_end_ += 8;
     head.sequence = sequence;
