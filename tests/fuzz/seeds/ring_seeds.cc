@@ -80,9 +80,9 @@ std::vector<std::uint8_t> log_record(LogKind kind, std::uint64_t sequence, const
   head.kind = kind;
   const std::vector<std::uint8_t> bytes = with_event ? event.bytes(4) : std::vector<std::uint8_t>{};
   head.event_bytes = static_cast<std::uint32_t>(bytes.size());
-  std::vector<std::uint8_t> record(sizeof head);
+  std::vector<std::uint8_t> record(sizeof head + bytes.size());
   std::memcpy(record.data(), &head, sizeof head);
-  record.insert(record.end(), bytes.begin(), bytes.end());
+  std::copy(bytes.begin(), bytes.end(), record.begin() + sizeof head);
   return record;
 }
 
