@@ -176,8 +176,7 @@ Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
       if (outcome == ReadBack::Outcome::kDone) {
         translated_ = back.translated_count() != 0;
         if (begin_above != 0) {
-          say("the profiles lie in " + std::to_string(in_redis.size()) +
-              " shards now, not in as many as before");
+          say("filed the profiles anew: shards = " + std::to_string(in_redis.size()));
         }
         say("restored " + std::to_string(back.restored_count()) + " profiles, " +
             std::to_string(back.translated_count()) + " of them from another config; " +
