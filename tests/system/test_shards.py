@@ -94,7 +94,7 @@ def test_two_shards_become_three_and_then_one_and_nobody_loses_anything(ends, lo
             shop.start()
             if end == "killed":
                 assert "the count of shards" in shop.log_text(), shop.log_text()
-            assert f"the profiles lie in {shards} shards now" in shop.log_text(), shop.log_text()
+            assert f"filed the profiles anew: shards = {shards}" in shop.log_text(), shop.log_text()
             wait_for_load(senders)
         for sender in senders:
             sender.finish()
