@@ -150,6 +150,8 @@ class FakeDisk final : public JournalDisk {
     file.replaced.reset();
     return Done{};
   }
+  void give_back(const std::string&, std::uint64_t) override {}  // it has room without end
+
   Status remove(const std::string& name) override {
     if (!is_there(name)) return Error{"remove " + name, ENOENT, {}};
     if (const int error_number = step()) return Error{"remove " + name, error_number, {}};

@@ -44,6 +44,9 @@ class JournalDisk {
   /// Writes a whole file anew and syncs it, then puts it in the place of `name`. Blocks.
   [[nodiscard]] virtual Status replace(const std::string& name,
                                        std::span<const std::uint8_t> bytes) = 0;
+  /// Gives the space behind `position` of a file back, which holds nothing but zeros: they are read
+  /// as before. Where the file system can't, it stays. Blocks.
+  virtual void give_back(const std::string& name, std::uint64_t position) = 0;
   /// Blocks. That the name is gone may be lost with the power; then it is there again.
   [[nodiscard]] virtual Status remove(const std::string& name) = 0;
 

@@ -42,8 +42,31 @@ Status JournalPruner::adopt(JournalSegmentName first_of_this_life,
   }
   std::sort(closed_.begin(), closed_.end(),
             [](const Closed& a, const Closed& b) { return a.name < b.name; });
+  for (std::size_t at = 0; at < closed_.size(); ++at) {
+    const bool last =
+        at + 1 == closed_.size() || closed_[at + 1].name.epoch != closed_[at].name.epoch;
+    if (last) unfinished_.push_back(closed_[at].name);
+  }
   current_ = first_of_this_life;
   return Done{};
+}
+
+/// A life takes a whole segment's space before its first group: without this a keeper that is
+/// killed again and again would fill the disk with nothing.
+void JournalPruner::give_back_tail(JournalSegmentName name) {
+  const Result<std::uint64_t> size = disk_.size_bytes(name.text());
+  if (!size) return;
+  std::vector<std::uint8_t> bytes(*size);
+  if (!disk_.read(name.text(), 0, bytes).ok()) return;
+  const JournalSegmentFacts facts =
+      read_journal_bytes(bytes, name, [](const auto&, const auto&, auto, auto) {});
+  // Where anything at all lies behind the last good group, it is left for a person to look at.
+  if (!facts.header_good || !facts.damages.empty() ||
+      std::any_of(bytes.begin() + static_cast<std::ptrdiff_t>(facts.end_position), bytes.end(),
+                  [](std::uint8_t byte) { return byte != 0; })) {
+    return;
+  }
+  disk_.give_back(name.text(), facts.end_position);
 }
 
 void JournalPruner::writing(JournalSegmentName segment) {
@@ -54,6 +77,11 @@ void JournalPruner::writing(JournalSegmentName segment) {
 }
 
 Result<bool> JournalPruner::work(const std::vector<std::uint64_t>& confirmed) {
+  if (!unfinished_.empty()) {
+    give_back_tail(unfinished_.back());  // the newest: older ones had their turn mostly
+    unfinished_.pop_back();
+    return true;
+  }
   if (condensed_.size() >= kCondensedMax) {
     if (Status merged = merge(); !merged) return merged.error();
     return true;

@@ -43,7 +43,8 @@ class JournalPruner {
   /// Tells which segment is written to now: the one before it is closed.
   void writing(JournalSegmentName segment);
 
-  /// Condenses or merges one segment, if any may be. `confirmed[shard]` as in keeper_confirmed().
+  /// Gives back what a former life had not used of its last segment, or condenses or merges one
+  /// segment, if any may be. `confirmed[shard]` as in keeper_confirmed().
   /// True when there was something to do.
   [[nodiscard]] Result<bool> work(const std::vector<std::uint64_t>& confirmed);
 
@@ -58,6 +59,7 @@ class JournalPruner {
   [[nodiscard]] Status read_ids(JournalSegmentName name, Ids& ids, bool& was_condensed);
   [[nodiscard]] Status write_ids(JournalSegmentName name, Ids& ids);
   [[nodiscard]] Status merge();
+  void give_back_tail(JournalSegmentName name);
 
   JournalDisk& disk_;
   JournalIdentity identity_;
@@ -66,6 +68,7 @@ class JournalPruner {
   std::vector<std::uint64_t> highest_;
   std::vector<Closed> closed_;  // oldest first
   std::vector<JournalSegmentName> condensed_;
+  std::vector<JournalSegmentName> unfinished_;  // the last of each former life
 };
 
 }  // namespace deja

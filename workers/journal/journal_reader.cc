@@ -107,6 +107,7 @@ JournalSegmentFacts read_journal_bytes(std::span<const std::uint8_t> bytes, Jour
     position += round_up(sizeof group + group.records_bytes, kJournalBlockBytes);
     good_until = position;
   }
+  facts.end_position = good_until;
   return facts;
 }
 

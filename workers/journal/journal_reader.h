@@ -20,6 +20,7 @@ struct JournalSegmentFacts {
   JournalHeaderLayout header{};
   std::string catalog;
   std::uint64_t groups = 0;
+  std::uint64_t end_position = 0;  ///< behind the last good group
   std::uint64_t records = 0;
   /// Bytes that are no good group although a good one follows, as sentences; a broken header with a
   /// good group behind it is one too.

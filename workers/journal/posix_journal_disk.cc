@@ -13,27 +13,11 @@
 #include <ctime>
 #include <utility>
 
+#include "shm/base/descriptor.h"
 #include "workers/journal/journal_disk.h"
 
 namespace deja {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 /// Writes all of it; a short write goes on, and ends where the disk says why.
 Status write_all(int descriptor, std::uint64_t position, std::span<const std::uint8_t> bytes,
@@ -127,6 +111,17 @@ class PosixJournalDisk : public JournalDisk {
     }
     if (name == reading_name_) reading_name_.clear();
     return sync_directory();
+  }
+
+  void give_back(const std::string& name, std::uint64_t position) override {
+    const Descriptor file(
+        openat(directory_descriptor_.number(), name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    struct stat facts {};
+    if (!file.open() || fstat(file.number(), &facts) != 0) return;
+    const auto begin = static_cast<off_t>(position);
+    if (begin >= facts.st_size) return;
+    static_cast<void>(fallocate(file.number(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, begin,
+                                facts.st_size - begin));
   }
 
   Status remove(const std::string& name) override {

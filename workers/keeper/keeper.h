@@ -61,6 +61,11 @@ class Keeper {
   [[nodiscard]] Status run(const std::atomic<bool>& stop);
 
  private:
+  /// Log records taken before the loop looks at what else is due.
+  static constexpr std::uint64_t kRecordsPerCycle = 4096;
+  static constexpr std::uint64_t kAllRecords = ~std::uint64_t{0};
+  static constexpr unsigned kNapUs = 1000;
+
   struct Files {
     Segment segment;
     MappedFile keeper_file;
@@ -98,14 +103,6 @@ class Keeper {
   void create_write_behind();
   void serve();
   [[nodiscard]] Status finish();
-  /// Takes what the logs hold, `records_max` of each at most.
-  std::uint64_t drain_logs(std::uint64_t records_max);
-  /// Drains, writes the journal, tells what is durable. Returns how many records it took.
-  std::uint64_t journal_pass(std::uint64_t records_max, bool at_once = false);
-  [[nodiscard]] bool drain_all();
-  [[nodiscard]] bool make_durable();
-  void show_journal();
-  void show_letters();
   /// What is due now and then: stored parts, confirming, pruning.
   void tend();
   void open_asked();
@@ -116,13 +113,23 @@ class Keeper {
   /// Sleeps as long as nothing is to be expected.
   void idle(IdleStrategy& strategy, std::uint64_t work_count);
   [[nodiscard]] bool stopping() const { return stop_->load(std::memory_order_acquire); }
-  [[nodiscard]] bool logs_empty() const;
-  [[nodiscard]] bool all_durable() const;
   void heartbeat();
   /// Sleeps a millisecond, draining; false once told to stop.
   bool nap();
   void say(const std::string& sentence) const;
   void complain(const std::string& sentence);
+
+  // keeper_journal.cc
+  /// Takes what the logs hold, `records_max` of each at most.
+  std::uint64_t drain_logs(std::uint64_t records_max);
+  /// Drains, writes the journal, tells what is durable. Returns how many records it took.
+  std::uint64_t journal_pass(std::uint64_t records_max, bool at_once = false);
+  [[nodiscard]] bool drain_all();
+  [[nodiscard]] bool make_durable();
+  void show_journal();
+  void show_letters();
+  [[nodiscard]] bool logs_empty() const;
+  [[nodiscard]] bool all_durable() const;
 
   Files files_;
   KeeperOptions options_;

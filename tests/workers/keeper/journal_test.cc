@@ -2,6 +2,7 @@
 // the store takes back. Against a real redis-server; the workers are played by the test.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -221,6 +222,33 @@ TEST_F(KeeperJournal, WhatRedisHadForLessThanTheLossWindowStaysInTheJournal) {
   appliance.start_keeper();
   ASSERT_TRUE(appliance.recover());
   EXPECT_EQ(appliance.replayed().size(), std::size_t{kViews});
+}
+
+TEST_F(KeeperJournal, WhatAFormerLifeHadNotUsedOfItsSegmentIsGivenBack) {
+  KeeperAppliance appliance(plan());
+  const auto used_bytes = [&](std::uint64_t epoch) {
+    struct stat facts {};
+    const std::string name = JournalSegmentName{epoch, 0}.text();
+    EXPECT_EQ(stat((appliance.journal_directory() + "/" + name).c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_size, 64 << 20) << "whoever reads it finds it as it was";
+    return std::uint64_t{512} * static_cast<std::uint64_t>(facts.st_blocks);
+  };
+  appliance.start_keeper();
+  ASSERT_TRUE(appliance.recover());
+  appliance.view("ada");
+  ASSERT_TRUE(eventually([&] { return appliance.all_written(); }));
+  EXPECT_EQ(appliance.stop_keeper(), "");
+  if (used_bytes(1) < 64U << 20U) GTEST_SKIP() << "this file system promises no space";
+  appliance.start_keeper();
+  EXPECT_TRUE(eventually([&] { return used_bytes(1) < 1U << 20U; }));
+  EXPECT_GE(used_bytes(2), 64U << 20U) << "the one that is written to keeps its space";
+  EXPECT_EQ(appliance.stop_keeper(), "");
+
+  ASSERT_EQ(redis_.cli("flushall"), "OK");
+  KeeperAppliance next(plan());
+  next.start_keeper();
+  ASSERT_TRUE(next.recover());
+  EXPECT_EQ(next.replayed().size(), 1U);
 }
 
 TEST_F(KeeperJournal, AUserWhoComesBackIsHandedWhatIsStored) {
