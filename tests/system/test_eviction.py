@@ -26,6 +26,7 @@ workers = 2
 
 [listen]
 http = "127.0.0.1:0"
+stream = ["unix:@DIRECTORY@/small.sock"]
 console = "127.0.0.1:0"
 
 [redis]
