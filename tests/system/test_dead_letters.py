@@ -23,6 +23,7 @@ workers = 2
 
 [listen]
 http = "127.0.0.1:0"
+stream = ["unix:@DIRECTORY@/letters.sock"]
 console = "127.0.0.1:0"
 
 [durability]
