@@ -150,6 +150,7 @@ class FakeDisk final : public JournalDisk {
     file.replaced.reset();
     return Done{};
   }
+  bool holds_its_size(const std::string&) override { return true; }
   void give_back(const std::string&, std::uint64_t) override {}  // it has room without end
 
   Status remove(const std::string& name) override {

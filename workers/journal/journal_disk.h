@@ -44,6 +44,8 @@ class JournalDisk {
   /// Writes a whole file anew and syncs it, then puts it in the place of `name`. Blocks.
   [[nodiscard]] virtual Status replace(const std::string& name,
                                        std::span<const std::uint8_t> bytes) = 0;
+  /// Whether the file holds all the space of its size: nothing was given back. Blocks.
+  [[nodiscard]] virtual bool holds_its_size(const std::string& name) = 0;
   /// Gives the space behind `position` of a file back, which holds nothing but zeros: they are read
   /// as before. Where the file system can't, it stays. Blocks.
   virtual void give_back(const std::string& name, std::uint64_t position) = 0;

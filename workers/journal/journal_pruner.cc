@@ -77,9 +77,11 @@ void JournalPruner::writing(JournalSegmentName segment) {
 }
 
 Result<bool> JournalPruner::work(const std::vector<std::uint64_t>& confirmed) {
-  if (!unfinished_.empty()) {
-    give_back_tail(unfinished_.back());  // the newest: older ones had their turn mostly
+  while (!unfinished_.empty()) {
+    const JournalSegmentName name = unfinished_.back();
     unfinished_.pop_back();
+    if (!disk_.holds_its_size(name.text())) continue;
+    give_back_tail(name);
     return true;
   }
   if (condensed_.size() >= kCondensedMax) {

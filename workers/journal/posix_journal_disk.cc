@@ -113,6 +113,12 @@ class PosixJournalDisk : public JournalDisk {
     return sync_directory();
   }
 
+  bool holds_its_size(const std::string& name) override {
+    struct stat facts {};
+    return fstatat(directory_descriptor_.number(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) ==
+               0 &&
+           facts.st_blocks * 512 >= facts.st_size;
+  }
   void give_back(const std::string& name, std::uint64_t position) override {
     const Descriptor file(
         openat(directory_descriptor_.number(), name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
