@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace deja {
@@ -13,12 +15,36 @@ namespace {
 
 constexpr int kBacklog = 4096;  // the kernel cuts it to somaxconn
 
+// Who was killed a moment ago may seem to listen still: the kernel takes a dead process's ring
+// apart behind its back, and the ring holds its sockets.
+constexpr int kAttemptsMax = 100;
+constexpr unsigned kPauseUs = 20'000;
+
+/// 0, or errno.
+int bind_and_listen(int descriptor, const sockaddr* name, socklen_t name_bytes) {
+  bool bound = false;
+  for (int attempt = 1;; ++attempt) {
+    bound = bound || bind(descriptor, name, name_bytes) == 0;
+    if (bound && listen(descriptor, kBacklog) == 0) return 0;
+    if (errno != EADDRINUSE || attempt == kAttemptsMax) return errno;
+    usleep(kPauseUs);
+  }
+}
+
 bool somebody_listens(const sockaddr_un& name) {
   const Descriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (connect(probe.number(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0) {
     return true;
   }
   return errno == EAGAIN || errno == EINPROGRESS;  // a full backlog is a listener's too
+}
+
+bool goes_on_listening(const sockaddr_un& name) {
+  for (int attempt = 1; somebody_listens(name); ++attempt) {
+    if (attempt == kAttemptsMax) return true;
+    usleep(kPauseUs);
+  }
+  return false;
 }
 
 }  // namespace
@@ -67,8 +93,8 @@ Result<ListeningSocket> ListeningSocket::open_tcp(const ListenAddress& address) 
   if (descriptor < 0) return system_error("make a socket for " + address.text);
   setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (six) setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&name), name_bytes) != 0 ||
-      listen(descriptor, kBacklog) != 0) {
+  errno = bind_and_listen(descriptor, reinterpret_cast<const sockaddr*>(&name), name_bytes);
+  if (errno != 0) {
     const char* remedy = "Correct the address in [listen]";
     if (errno == EADDRINUSE) {
       remedy =
@@ -103,7 +129,7 @@ Result<ListeningSocket> ListeningSocket::open_unix(const ListenAddress& address)
       return Error{"listen on " + address.text + ": there is a file that is not a socket", 0,
                    "Remove it, or choose another path in [listen]"};
     }
-    if (somebody_listens(name)) {
+    if (goes_on_listening(name)) {
       return Error{"listen on " + address.text, EADDRINUSE,
                    "Another program listens there; stop it, or choose another path in [listen]"};
     }
