@@ -80,7 +80,7 @@ class FakeDisk final : public JournalDisk {
     }
     return names;
   }
-  Result<std::uint64_t> size_bytes(const std::string& name) override {
+  Result<std::uint64_t> data_bytes(const std::string& name) override {
     if (!is_there(name)) return Error{"look at " + name, ENOENT, {}};
     return std::uint64_t{files_[name].view.size()};
   }

@@ -21,7 +21,8 @@ class JournalDisk {
 
   /// Names in the journal's directory. Blocks.
   [[nodiscard]] virtual Result<std::vector<std::string>> list() = 0;
-  [[nodiscard]] virtual Result<std::uint64_t> size_bytes(const std::string& name) = 0;
+  /// Up to where the file has anything but holes, which are read as zeros. Blocks.
+  [[nodiscard]] virtual Result<std::uint64_t> data_bytes(const std::string& name) = 0;
   /// Fills `into` from `position` on; what lies behind the file's end is an error. Blocks.
   [[nodiscard]] virtual Status read(const std::string& name, std::uint64_t position,
                                     std::span<std::uint8_t> into) = 0;

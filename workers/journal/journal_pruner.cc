@@ -54,7 +54,7 @@ Status JournalPruner::adopt(JournalSegmentName first_of_this_life,
 /// A life takes a whole segment's space before its first group: without this a keeper that is
 /// killed again and again would fill the disk with nothing.
 void JournalPruner::give_back_tail(JournalSegmentName name) {
-  const Result<std::uint64_t> size = disk_.size_bytes(name.text());
+  const Result<std::uint64_t> size = disk_.data_bytes(name.text());
   if (!size) return;
   std::vector<std::uint8_t> bytes(*size);
   if (!disk_.read(name.text(), 0, bytes).ok()) return;

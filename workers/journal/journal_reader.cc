@@ -114,7 +114,7 @@ JournalSegmentFacts read_journal_bytes(std::span<const std::uint8_t> bytes, Jour
 Result<JournalSegmentFacts> read_journal_segment(JournalDisk& disk, JournalSegmentName name,
                                                  const JournalVisit& visit) {
   const std::string file = name.text();
-  const Result<std::uint64_t> size = disk.size_bytes(file);
+  const Result<std::uint64_t> size = disk.data_bytes(file);
   if (!size) return size.error();
   std::vector<std::uint8_t> bytes(*size);
   if (Status read = disk.read(file, 0, bytes); !read) return read.error();

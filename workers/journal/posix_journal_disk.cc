@@ -51,10 +51,18 @@ class PosixJournalDisk : public JournalDisk {
     return names;
   }
 
-  Result<std::uint64_t> size_bytes(const std::string& name) override {
-    struct stat status {};
-    if (stat(path(name).c_str(), &status) != 0) return system_error("look at " + path(name));
-    return static_cast<std::uint64_t>(status.st_size);
+  Result<std::uint64_t> data_bytes(const std::string& name) override {
+    const Descriptor file(
+        openat(directory_descriptor_.number(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (file.number() < 0) return system_error("open " + path(name));
+    // From hole to hole; where the file system knows of none this is the file's end.
+    off_t end = 0;
+    for (off_t data = 0; (data = lseek(file.number(), end, SEEK_DATA)) >= 0;) {
+      end = lseek(file.number(), data, SEEK_HOLE);
+      if (end < 0) return system_error("look through " + path(name));
+    }
+    if (errno != ENXIO) return system_error("look through " + path(name));
+    return static_cast<std::uint64_t>(end);
   }
 
   Status read(const std::string& name, std::uint64_t position,
