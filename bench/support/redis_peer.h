@@ -1,19 +1,14 @@
 // The peer: a redis-server of the benchmark's own on a unix socket, without persistence so that it
-// is at its best, and hiredis connections to it. Stops it by its pid at the end. One thread.
+// is at its best, and hiredis connections to it. One thread.
 #pragma once
 
-#include <fcntl.h>
 #include <hiredis/hiredis.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
+
+#include "bench/support/servers.h"
 
 namespace deja::bench {
 
@@ -26,52 +21,23 @@ struct FreeReply {
 using Connection = std::unique_ptr<redisContext, FreeContext>;
 using Reply = std::unique_ptr<redisReply, FreeReply>;
 
-[[noreturn]] inline void give_up(const char* what) {
-  std::fprintf(stderr, "bench: %s\n", what);
-  std::exit(1);
-}
-
 class RedisPeer {
  public:
-  RedisPeer() {
-    char path[] = "/tmp/deja-bench-XXXXXX";
-    if (mkdtemp(path) == nullptr) give_up("no temporary directory");
-    directory_ = path;
-    socket_ = directory_ + "/redis.sock";
-    pid_ = fork();
-    if (pid_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      const int null = open("/dev/null", O_RDWR);
-      dup2(null, STDOUT_FILENO);
-      execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_.c_str(),
-             "--dir", directory_.c_str(), "--save", "", "--appendonly", "no", "--maxmemory-policy",
-             "noeviction", nullptr);
-      _exit(127);
-    }
-    for (int attempt = 0; attempt < 200 && !std::filesystem::exists(socket_); ++attempt) {
-      usleep(10'000);
-    }
-    if (!std::filesystem::exists(socket_)) give_up("redis-server did not start; is it installed?");
-  }
-  ~RedisPeer() {
-    kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-    std::filesystem::remove_all(directory_);
-  }
-  RedisPeer(const RedisPeer&) = delete;
-  RedisPeer& operator=(const RedisPeer&) = delete;
+  explicit RedisPeer(int core = -1)
+      : server_({"redis-server", "--port", "0", "--unixsocket", "@/redis.sock", "--dir", "@",
+                 "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"},
+                "redis.sock", core) {}
 
-  [[nodiscard]] const std::string& socket() const { return socket_; }
+  [[nodiscard]] const std::string& socket() const { return server_.socket(); }
+  [[nodiscard]] const PeerServer& server() const { return server_; }
   [[nodiscard]] Connection connect() const {
-    Connection connection(redisConnectUnix(socket_.c_str()));
+    Connection connection(redisConnectUnix(socket().c_str()));
     if (!connection || connection->err != 0) give_up("can't connect to redis-server");
     return connection;
   }
 
  private:
-  std::string directory_;
-  std::string socket_;
-  pid_t pid_ = -1;
+  PeerServer server_;
 };
 
 /// One command and its reply; ends the benchmark when Redis refuses it.
@@ -82,6 +48,16 @@ Reply command(const Connection& connection, const char* format, Arguments... arg
     give_up(reply ? reply->str : "redis-server hung up");
   }
   return reply;
+}
+
+/// Reads `count` replies of commands appended before.
+inline void take_replies(const Connection& connection, std::uint64_t count) {
+  for (std::uint64_t at = 0; at < count; ++at) {
+    void* answer = nullptr;
+    if (redisGetReply(connection.get(), &answer) != REDIS_OK) give_up("redis-server hung up");
+    const Reply reply(static_cast<redisReply*>(answer));
+    if (reply->type == REDIS_REPLY_ERROR) give_up(reply->str);
+  }
 }
 
 }  // namespace deja::bench

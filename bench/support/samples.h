@@ -19,6 +19,8 @@ class Samples {
     return values_[static_cast<std::size_t>(fraction * static_cast<double>(values_.size() - 1))];
   }
   [[nodiscard]] double median() { return quantile(0.5); }
+  /// The newest, as long as no quantile was asked for.
+  [[nodiscard]] double last() const { return values_.empty() ? 0 : values_.back(); }
 
  private:
   std::vector<double> values_;

@@ -14,7 +14,7 @@
 #include <iterator>
 #include <string>
 
-#include "bench/support/redis_peer.h"
+#include "bench/support/servers.h"
 #include "shm/place_lock.h"
 
 namespace deja::bench {

@@ -44,6 +44,13 @@ class SegmentFixture {
     add_service_files(plan_);
     create();
   }
+  /// With a plan of the caller's, its directory and name excepted.
+  explicit SegmentFixture(SegmentPlan plan) : plan_(std::move(plan)) {
+    directory_ = make_scratch_directory("deja-unit");
+    plan_.directory = directory_;
+    plan_.appliance = "test";
+    create();
+  }
   ~SegmentFixture() {
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);

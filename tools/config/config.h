@@ -100,7 +100,7 @@ struct SlotConfig {
   std::uint16_t root = 0;  ///< 0: one value; else the number of its array
 };
 
-struct TestValue {
+struct SentValue {
   std::uint16_t slot = 0;
   std::uint16_t element = 0;
   ValueKind kind = ValueKind::kNull;
@@ -108,15 +108,15 @@ struct TestValue {
   std::string text;
 };
 
-struct TestEvent {
+struct SentEvent {
   std::uint64_t kinds = 0;
   std::int64_t at_us = 0;
   std::uint32_t count = 1;
   std::string user;
-  std::vector<TestValue> values;
+  std::vector<SentValue> values;
 };
 
-struct TestExpectation {
+struct ExpectedValue {
   std::size_t feature = 0;  ///< index in Config::features
   TomlValue value;          ///< an empty table stands for null
 };
@@ -126,8 +126,8 @@ struct TestConfig {
   TomlPlace place;
   std::string user;
   std::int64_t at_us = 0;  ///< the instant at which the values are read
-  std::vector<TestEvent> send;
-  std::vector<TestExpectation> expect;
+  std::vector<SentEvent> send;
+  std::vector<ExpectedValue> expect;
 };
 
 struct Config {

@@ -97,7 +97,7 @@ class TestRunner {
     // Words, so that the frame is aligned; zero bytes are a new profile.
     frame_.assign(features_.frame_bytes() / sizeof(std::uint64_t) + 1, 0);
     auto* frame = reinterpret_cast<std::uint8_t*>(frame_.data());
-    for (const TestEvent& sent : test.send) {
+    for (const SentEvent& sent : test.send) {
       if (sent.user != test.user) continue;  // another's profile: nothing is expected of it
       fill(sent, test.user);
       for (std::uint32_t times = 0; times < sent.count; ++times) {
@@ -105,7 +105,7 @@ class TestRunner {
       }
     }
     TestOutcome outcome{test.name, test.place.line, {}};
-    for (const TestExpectation& expectation : test.expect) {
+    for (const ExpectedValue& expectation : test.expect) {
       const FeatureSpec& spec = features_.specs()[expectation.feature];
       std::string seen;
       append_feature_json(seen, spec, frame + spec.offset, test.at_us);
@@ -117,13 +117,13 @@ class TestRunner {
   }
 
  private:
-  void fill(const TestEvent& sent, const std::string& user) {
+  void fill(const SentEvent& sent, const std::string& user) {
     event_.values.clear();
     event_.received_us = sent.at_us;
     event_.time_us = sent.at_us;
     event_.kinds = sent.kinds;
     event_.key = {KeyNamespace::kUser, user.data(), static_cast<std::uint32_t>(user.size())};
-    for (const TestValue& from : sent.values) {
+    for (const SentValue& from : sent.values) {
       const Value value{from.kind, from.number, from.text.data(),
                         static_cast<std::uint32_t>(from.text.size())};
       CHECK(event_.values.set(from.slot, from.element, value));  // checked when it was loaded

@@ -96,7 +96,7 @@ class TestReader {
 
   void read_long(const TomlValue& element) {
     TableReader reader(&element, reader_.where("send"), mistakes_);
-    TestEvent event;
+    SentEvent event;
     event.at_us = read_instant(reader);
     event.count = static_cast<std::uint32_t>(reader.integer("n", 1, kEventsMax).value_or(1));
     event.user = reader.text("user").value_or(test_.user);
@@ -119,7 +119,7 @@ class TestReader {
     add(std::move(event), element.place);
   }
 
-  void add(TestEvent event, TomlPlace place) {
+  void add(SentEvent event, TomlPlace place) {
     total_ += event.count;
     if (total_ > kEventsMax) {
       mistakes_.add(place, reader_.where("send"), "more than 1000000 events", "send fewer");
@@ -151,7 +151,7 @@ class TestReader {
   }
 
   // A field's name may have dots, which TOML reads as tables in tables.
-  void read_fields(TableReader& reader, const EventConfig& declared, TestEvent& event) {
+  void read_fields(TableReader& reader, const EventConfig& declared, SentEvent& event) {
     for (const FieldConfig& field : declared.fields) {
       const std::string_view first = std::string_view(field.name).substr(0, field.name.find('.'));
       const TomlValue* value = reader.take(field.name);
@@ -169,7 +169,7 @@ class TestReader {
     }
   }
 
-  void read_traits(TableReader reader, TestEvent& event) {
+  void read_traits(TableReader reader, SentEvent& event) {
     for (const TomlEntry& entry : reader.entries()) {
       const std::string path = "traits." + entry.key;
       if (find_slot(config_.slots, path)) {
@@ -183,7 +183,7 @@ class TestReader {
   }
 
   void set(TableReader& reader, std::string_view name, const std::string& path,
-           const TomlValue& value, TestEvent& event) {
+           const TomlValue& value, SentEvent& event) {
     const std::optional<std::uint16_t> slot = find_slot(config_.slots, path);
     if (!slot) return;  // its path was wrong and has been noted
     if (value.kind != TomlKind::kArray) return set_one(reader, name, *slot, 0, value, event);
@@ -199,8 +199,8 @@ class TestReader {
   }
 
   void set_one(TableReader& reader, std::string_view name, std::uint16_t slot,
-               std::uint16_t element, const TomlValue& value, TestEvent& event) {
-    TestValue set{slot, element, ValueKind::kNull, value.number, value.text};
+               std::uint16_t element, const TomlValue& value, SentEvent& event) {
+    SentValue set{slot, element, ValueKind::kNull, value.number, value.text};
     switch (value.kind) {
       case TomlKind::kText:
         set.kind = ValueKind::kText;
