@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "shm/nearest_name.h"
+#include "tools/bench/bench.h"
 #include "tools/dlq/dlq.h"
 #include "tools/inspect/get.h"
 #include "tools/inspect/stat.h"
@@ -80,6 +81,19 @@ void add_dlq(CLI::App& app, DlqOptions& options) {
   add_json(replay, options.json, "the counts as one line of JSON");
 }
 
+void add_bench(CLI::App& app, BenchOptions& options) {
+  CLI::App& verb = *app.add_subcommand("bench", "what this host gives, in ten seconds");
+  verb.add_option("--directory", options.directory, "where segments lie")->capture_default_str();
+  verb.add_option("--durability", options.durability,
+                  "the [durability] directory: how long a sync takes there")
+      ->capture_default_str();
+  verb.add_option("--profiles", options.profiles, "profiles in the table")
+      ->check(CLI::Range(std::uint64_t{1000}, std::uint64_t{100'000'000}))
+      ->capture_default_str();
+  verb.add_flag("--quick", options.quick, "everything once, on little: whether it works");
+  add_json(verb, options.json, "as one line of JSON");
+}
+
 int run_dlq(const CLI::App& verb, const DlqOptions& options) {
   if (verb.got_subcommand("list")) return run_dlq_list(options);
   if (verb.got_subcommand("show")) return run_dlq_show(options);
@@ -141,6 +155,9 @@ int run_cli(int argument_count, char** arguments) {
   DlqOptions dlq;
   add_dlq(app, dlq);
 
+  BenchOptions bench;
+  add_bench(app, bench);
+
   std::string help_for;
   CLI::App& help_verb = *app.add_subcommand("help", "what there is, or how a verb is used");
   help_verb.add_option("VERB", help_for, "the verb");
@@ -168,6 +185,7 @@ int run_cli(int argument_count, char** arguments) {
   if (app.got_subcommand("replay")) return run_replay(replay);
   if (stat_verb.parsed()) return run_stat(stat);
   if (errors_verb.parsed()) return run_errors(errors);
+  if (app.got_subcommand("bench")) return run_bench(bench, std::cout, std::cerr);
   if (app.got_subcommand("dlq")) return run_dlq(*app.get_subcommand("dlq"), dlq);
   const CLI::App* verb = nullptr;
   for (const CLI::App* candidate : app.get_subcommands({})) {
