@@ -4,13 +4,13 @@
 // serve` from the folder of this program, on a scratch directory.
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstring>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bench/support/redis_peer.h"
+#include "bench/support/report.h"
 #include "bench/support/samples.h"
 #include "bench/support/server.h"
 #include "ingest/producer.h"
@@ -20,9 +20,6 @@
 namespace deja::bench {
 namespace {
 
-constexpr int kRounds = 30;
-constexpr int kEventsPerRound = 100;
-constexpr int kWarmUp = 200;
 constexpr std::int64_t kPauseUs = 500;  // both sides idle between two events, as visitors are
 constexpr std::int64_t kGiveUpNs = 2'000'000'000;
 constexpr const char* kUser = "bench-user";
@@ -127,12 +124,10 @@ class RedisWay {
   std::uint64_t number_ = 0;
 };
 
-void print(const char* name, Samples& samples) {
-  std::printf("  %-34s p50 %7.1f µs   p99 %7.1f µs   max %8.1f µs\n", name, samples.median() / 1000,
-              samples.quantile(0.99) / 1000, samples.quantile(1) / 1000);
-}
-
-int run() {
+void run(Report& report) {
+  const std::uint64_t warm_up = report.count("warm_up", 200, 3);
+  const std::uint64_t rounds = report.count("rounds", 30, 1);
+  const std::uint64_t events = report.count("events", 100, 5);
   const Server server(
       "profiles = 10_000\nshards = 16\n"
       "[cpu]\nwait = \"adaptive\"\n"
@@ -143,40 +138,40 @@ int run() {
   const RedisPeer redis;
   OurWay ours(server);
   RedisWay theirs(redis);
-  for (int event = 0; event < kWarmUp; ++event) {
+  for (std::uint64_t event = 0; event < warm_up; ++event) {
     (void)ours.once();
     (void)theirs.once();
   }
   Samples our_times;
   Samples their_times;
   Samples ratios;
-  for (int round = 0; round < kRounds; ++round) {
+  for (std::uint64_t round = 0; round < rounds; ++round) {
     Samples our_round;
     Samples their_round;
-    const auto measure = [](auto& way, Samples& samples_of_round, Samples& all) {
-      for (int event = 0; event < kEventsPerRound; ++event) {
+    const auto measure = [events](auto& way, Samples& samples_of_round, Samples& all) {
+      for (std::uint64_t event = 0; event < events; ++event) {
         usleep(kPauseUs);
-        const double nanoseconds = way.once();
-        samples_of_round.add(nanoseconds);
-        all.add(nanoseconds);
+        const double microseconds = way.once() / 1000;
+        samples_of_round.add(microseconds);
+        all.add(microseconds);
       }
     };
     measure(ours, our_round, our_times);
     measure(theirs, their_round, their_times);
     ratios.add(their_round.median() / our_round.median());
   }
-  std::printf("event_visible: %d interleaved rounds of %d events, unix sockets, one at a time\n",
-              kRounds, kEventsPerRound);
-  print("deja stream → libdeja, adaptive", our_times);
-  print("Redis XADD → XREAD → HSET → HGET", their_times);
-  std::printf("  %-34s %11.2f      (%.2f … %.2f)\n", "ratio of medians", ratios.median(),
-              ratios.quantile(0.05), ratios.quantile(0.95));
-  return 0;
+  report.figure("deja stream → libdeja, adaptive", "µs", our_times);
+  report.figure("Redis XADD → XREAD → HSET → HGET", "µs", their_times);
+  report.at_least("p50: Redis's way / ours, adaptive", ratios, 2.5);
+  report.note(
+      "unix sockets, one event at a time, all asleep before it; journal and write-behind ran");
 }
 
 }  // namespace
 }  // namespace deja::bench
 
-int main() {
-  return deja::bench::run();
+int main(int argument_count, char** arguments) {
+  deja::bench::Report report("event_visible", argument_count, arguments);
+  deja::bench::run(report);
+  return 0;
 }

@@ -39,6 +39,7 @@ class Report {
       }
     }
     std::printf("%s%s\n", benchmark, quick_ ? " (a smoke run: the figures mean nothing)" : "");
+    std::fflush(stdout);  // also before a child is forked, which would have it in its buffer
   }
   Report(const Report&) = delete;
   Report& operator=(const Report&) = delete;

@@ -27,6 +27,8 @@ def test_bench_measures_what_a_host_gives(tmp_path):
     assert missing <= {"ring_throughput", "ring_round_trip", "line_round_trip", "wake_up"}
     for line in seen.values():
         assert line["value"] > 0 and line["unit"] in ("ns", "M/s", "GB/s") and line["means"]
+    for name in {"sync", "wake_up"} & set(seen):
+        assert seen[name]["p99"] >= seen[name]["value"]
     assert set(left()) <= before
 
 
