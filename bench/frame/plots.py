@@ -80,7 +80,9 @@ def script(plot, output, terminal=SVG):
                          x=quoted(plot["x"]), y=quoted(plot["y"]))]
     lines += [*axis(plot, "x"), *axis(plot, "y")]
     drawn = []
-    for at, (name, points) in enumerate(plot["curves"].items()):
+    # Ours first, so that it has the same colour everywhere.
+    curves = sorted(plot["curves"].items(), key=lambda curve: not curve[0].startswith("deja"))
+    for at, (name, points) in enumerate(curves):
         lines += [f"$curve{at} << END", *(f"{x!r} {y!r}" for x, y in sorted(points)), "END"]
         colour = PALETTE[at % len(PALETTE)]
         # A second time around the palette the lines are broken.
