@@ -64,23 +64,63 @@ inline void fence_release() {
 }
 #endif
 
+#if defined(__x86_64__) && !defined(DEJA_THREAD_SANITIZER)
+/// Copies `count` words, 64 bytes at a time. In assembler, because a compiler copies atomics one by
+/// one, which takes three times as long, and may not be told to do otherwise. What the words need
+/// is there: x86 keeps the order of loads and that of stores, and the compiler none across it. That
+/// a word is whole is not asked of it: whoever copies beside a writer looks at the stamp again.
+inline void copy_words(const void* from, void* into, std::uint32_t count) {
+  const auto* source = static_cast<const char*>(from);
+  auto* target = static_cast<char*>(into);
+  for (; count >= 8; count -= 8, source += 64, target += 64) {
+    asm volatile(
+        "movdqu (%0), %%xmm0\n\t"
+        "movdqu 16(%0), %%xmm1\n\t"
+        "movdqu 32(%0), %%xmm2\n\t"
+        "movdqu 48(%0), %%xmm3\n\t"
+        "movdqu %%xmm0, (%1)\n\t"
+        "movdqu %%xmm1, 16(%1)\n\t"
+        "movdqu %%xmm2, 32(%1)\n\t"
+        "movdqu %%xmm3, 48(%1)"
+        :
+        : "r"(source), "r"(target)
+        : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+  }
+  for (; count > 0; --count, source += 8, target += 8) {
+    std::uint64_t word = 0;
+    asm volatile("movq (%1), %0\n\tmovq %0, (%2)"
+                 : "=&r"(word)
+                 : "r"(source), "r"(target)
+                 : "memory");
+  }
+}
+#endif
+
 /// Copies `count` words out of shared memory. No order of its own outside of ThreadSanitizer.
 inline void load_words(const BlockWord* from, void* into, std::uint32_t count) {
+#if defined(__x86_64__) && !defined(DEJA_THREAD_SANITIZER)
+  copy_words(from, into, count);
+#else
   auto* bytes = static_cast<char*>(into);
   for (std::uint32_t word = 0; word < count; ++word) {
     const std::uint64_t value = from[word].load(kWordLoad);
     std::memcpy(bytes + std::size_t{word} * 8, &value, 8);
   }
+#endif
 }
 
 /// Copies `count` words into shared memory, likewise.
 inline void store_words(const void* from, BlockWord* into, std::uint32_t count) {
+#if defined(__x86_64__) && !defined(DEJA_THREAD_SANITIZER)
+  copy_words(from, into, count);
+#else
   const auto* bytes = static_cast<const char*>(from);
   for (std::uint32_t word = 0; word < count; ++word) {
     std::uint64_t value = 0;
     std::memcpy(&value, bytes + std::size_t{word} * 8, 8);
     into[word].store(value, kWordStore);
   }
+#endif
 }
 
 /// A view of block_bytes of the caller's memory (8-byte aligned, so that the frame is too) that

@@ -34,6 +34,12 @@ class BlockPool {
     ++waiting_count_;
   }
 
+  /// What the next take() will give. There is one.
+  [[nodiscard]] std::uint32_t next() const {
+    if (waiting_count_ == reuse_count_ || resting_.empty()) return waiting_[waiting_front_];
+    return resting_.back();
+  }
+
   [[nodiscard]] std::uint32_t take() {
     if (waiting_count_ == reuse_count_ || resting_.empty()) return take_waiting();
     const std::uint32_t block = resting_.back();

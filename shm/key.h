@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "shm/base/same_bytes.h"
+
 namespace deja {
 
 inline constexpr std::uint32_t kKeyBytesMax = 64;
@@ -19,7 +21,7 @@ struct Key {
 
   [[nodiscard]] bool operator==(const Key& other) const {
     return name_space == other.name_space && size == other.size &&
-           std::memcmp(bytes, other.bytes, size) == 0;
+           same_bytes(bytes, other.bytes, size);
   }
 };
 

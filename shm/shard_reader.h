@@ -100,8 +100,11 @@ class ShardReader {
   /// Asks for the line of the key's main bucket ahead of get(key, hash).
   [[nodiscard]] std::uint64_t prefetch(const Key& key) const {
     const std::uint64_t hash = keyed_hash(secret_, key);
-    __builtin_prefetch(&parts_.bucket(main_bucket_of(hash, geometry_.main_buckets)));
+    prefetch(hash);
     return hash;
+  }
+  void prefetch(std::uint64_t hash) const {
+    __builtin_prefetch(&parts_.bucket(main_bucket_of(hash, geometry_.main_buckets)));
   }
 
   /// The second step ahead of get(key, hash), once the bucket's line is there: asks for the lines

@@ -71,8 +71,16 @@ class ShardWriter {
   ShardWriter(ShardWriter&&) noexcept = default;
   ShardWriter& operator=(ShardWriter&&) noexcept = default;
 
-  /// Asks for the key's bucket ahead of begin().
-  void prefetch(const Key& key) const { (void)reader_.prefetch(key); }
+  /// Asks for the bucket, and when that has come for the block, of the key with this keyed_hash().
+  void prefetch(std::uint64_t hash) const { reader_.prefetch(hash); }
+  void prefetch_block(std::uint64_t hash) const { reader_.prefetch_block(hash); }
+
+  /// Where in the index the key's entry is; kNowhere: it has no profile. It stays there until it is
+  /// cleared. `hash` is keyed_hash() of the key.
+  static constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
+  [[nodiscard]] std::uint64_t locate(const Key& key, std::uint64_t hash) const {
+    return find(key, hash).position;
+  }
 
   [[nodiscard]] bool contains(const Key& key) const;
 
@@ -97,6 +105,9 @@ class ShardWriter {
 
   /// `key` has 1..key_bytes bytes and stays valid till publish() only through the writer's copy.
   [[nodiscard]] Draft begin(const Key& key);
+
+  /// The same for the profile whose entry is at `position`, as locate() found it.
+  [[nodiscard]] Draft begin_at(std::uint64_t position);
 
   /// Makes the draft the current version. The draft came from the last begin() and is not kFull.
   void publish(const Draft& draft);
@@ -167,7 +178,7 @@ class ShardWriter {
   [[nodiscard]] const ShardReader<>& reader() const { return reader_; }
 
  private:
-  static constexpr std::uint64_t kNoPosition = ~std::uint64_t{0};
+  static constexpr std::uint64_t kNoPosition = kNowhere;
 
   /// Where a key is, or where it could go.
   struct Place {
@@ -190,7 +201,12 @@ class ShardWriter {
   Status sweep_blocks(const std::vector<std::uint64_t>& claims);
   void format(std::uint32_t shard);
 
-  [[nodiscard]] Place find(const Key& key) const;
+  [[nodiscard]] Place find(const Key& key) const { return find(key, keyed_hash(secret_, key)); }
+  [[nodiscard]] Place find(const Key& key, std::uint64_t hash) const;
+  [[nodiscard]] std::byte* frame() const {
+    return block_ + TableGeometry::kBlockHeaderBytes + geometry_.key_bytes;
+  }
+  void prefetch_next_block() const;
   [[nodiscard]] std::uint16_t flags_of(std::uint32_t block) const;
   [[nodiscard]] bool block_holds(std::uint32_t block, const Key& key) const;
   [[nodiscard]] bool has_room(const Place& place, std::uint32_t pending) const;

@@ -19,7 +19,7 @@
 namespace deja {
 
 inline constexpr std::uint64_t kSuperblockMagic = 0x314d4853414a4544;  // "DEJASHM1"
-inline constexpr std::uint32_t kLayoutVersion = 3;
+inline constexpr std::uint32_t kLayoutVersion = 4;
 
 enum class SegmentState : std::uint32_t {
   kStarting = 0,  ///< files are there, profiles are being read back

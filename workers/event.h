@@ -43,6 +43,11 @@ class EventValues {
     return true;
   }
 
+  /// Whether set() has a place for it.
+  [[nodiscard]] bool holds(std::uint32_t slot, std::uint32_t element) const {
+    return slot < slots_.size() && element < slots_[slot].values.size();
+  }
+
   /// Absent where the event does not have it. `element` is ignored for a slot without an array.
   [[nodiscard]] Value get(std::uint32_t slot, std::uint32_t element) const {
     DCHECK(slot < slots_.size());
@@ -65,6 +70,13 @@ class EventValues {
   };
   std::vector<SlotValues> slots_;
   std::vector<std::uint32_t> elements_ = {1};
+};
+
+/// One value of an event, and where it belongs.
+struct ListedValue {
+  Value value;
+  std::uint16_t slot = 0;
+  std::uint16_t element = 0;
 };
 
 struct Event {

@@ -2,10 +2,13 @@
 
 #include <cmath>
 
-#include "shm/capnp_view.h"
+#include "workers/event_record_view.h"
 
 namespace deja {
 namespace {
+
+using event_record::AnyLayout;
+using event_record::UsualLayout;
 
 // Places in the data sections, bytes; tests/workers/worker/event_decoder_test.cc holds them against
 // the schema.
@@ -16,34 +19,32 @@ constexpr std::uint32_t kIdHigh = 24;
 constexpr std::uint32_t kKinds = 32;
 constexpr std::uint32_t kShard = 40;
 constexpr std::uint32_t kKeyNamespace = 44;
-constexpr std::uint32_t kKeyPointer = 0;
-constexpr std::uint32_t kValuesPointer = 1;
 constexpr std::uint32_t kNumber = 0;
 constexpr std::uint32_t kSlot = 8;
 constexpr std::uint32_t kElement = 10;
 constexpr std::uint32_t kKind = 12;
-constexpr std::uint32_t kTextPointer = 0;
 
 bool is_time(std::int64_t time_us) {
   return time_us >= 0 && time_us <= kEventTimeMaxUs;
 }
 
-/// The value of one element of the list; absent when it is none.
-Value decode_value(const capnp_view::Struct& from) {
-  switch (static_cast<ValueKind>(from.get<std::uint8_t>(kKind))) {
+/// The value of element `at` of the record's list; absent when it is none.
+template <typename Layout>
+Value decode_value(Layout& record, std::uint32_t at) {
+  switch (static_cast<ValueKind>(record.template value<std::uint8_t>(at, kKind))) {
     case ValueKind::kNull:
       return {ValueKind::kNull, 0, nullptr, 0};
     case ValueKind::kBool: {
-      const auto number = from.get<double>(kNumber);
+      const auto number = record.template value<double>(at, kNumber);
       if (number != 0 && number != 1) return {};  // not a number neither
       return {ValueKind::kBool, number, nullptr, 0};
     }
     case ValueKind::kNumber: {
-      const auto number = from.get<double>(kNumber);
+      const auto number = record.template value<double>(at, kNumber);
       return std::isfinite(number) ? Value::of(number) : Value{};
     }
     case ValueKind::kText: {
-      const capnp_view::Text text = from.data(kTextPointer);
+      const capnp_view::Text text = record.text(at);
       return Value::of(text.data, text.size);
     }
     default:
@@ -61,48 +62,69 @@ EventDecoder::EventDecoder(schema::Catalog::Reader catalog, const TableGeometry&
 }
 
 bool EventDecoder::decode(const void* bytes, std::uint32_t size, Event& event) const {
-  auto message = capnp_view::Message::of_segment(bytes, size);
-  const capnp_view::Struct root = message.root();
-  event.received_us = root.get<std::int64_t>(kReceivedUs);
-  event.time_us = root.get<std::int64_t>(kTimeUs);
-  event.id_low = root.get<std::uint64_t>(kIdLow);
-  event.id_high = root.get<std::uint64_t>(kIdHigh);
-  event.kinds = root.get<std::uint64_t>(kKinds);
-  event.shard = root.get<std::uint32_t>(kShard);
-  const auto name_space = root.get<std::uint8_t>(kKeyNamespace);
-  const capnp_view::Text key = root.data(kKeyPointer);
-  if (message.damaged() || size % 8 != 0 || !is_time(event.received_us) ||
-      !is_time(event.time_us) || event.kinds == 0 || (event.kinds & ~kinds_declared_) != 0 ||
-      name_space > static_cast<std::uint8_t>(KeyNamespace::kAnonymous) || key.size == 0 ||
-      key.size > geometry_.key_bytes) {
-    return false;
-  }
-  event.key = {static_cast<KeyNamespace>(name_space), key.data, key.size};
-  if (event.shard >= geometry_.shard_count || geometry_.owner_of(event.shard) != worker_ ||
-      event.shard != shard_of(event.key, geometry_.shard_count)) {
-    return false;
-  }
-
   event.values.clear();
-  const capnp_view::List values = root.list(kValuesPointer);
-  for (std::uint32_t at = 0; at < values.size(); ++at) {
-    const capnp_view::Struct from = values[at];
-    const Value value = decode_value(from);
-    if (value.absent() || !event.values.set(from.get<std::uint16_t>(kSlot),
-                                            from.get<std::uint16_t>(kElement), value)) {
+  const auto take = [&](std::uint16_t slot, std::uint16_t element, const Value& value) {
+    return event.values.set(slot, element, value);
+  };
+  UsualLayout usual(bytes, size);
+  if (usual.usual()) return decode_facts(usual, event) && decode_values(usual, take);
+  AnyLayout any(bytes, size);
+  return decode_facts(any, event) && decode_values(any, take);
+}
+
+bool EventDecoder::decode(const void* bytes, std::uint32_t size, Event& event, ListedValue* values,
+                          std::uint32_t& count) const {
+  const std::uint32_t room = count;
+  count = 0;
+  const auto take = [&](std::uint16_t slot, std::uint16_t element, const Value& value) {
+    if (count == room || !event.values.holds(slot, element)) return false;
+    values[count++] = {value, slot, element};
+    return true;
+  };
+  UsualLayout usual(bytes, size);
+  if (usual.usual()) return decode_facts(usual, event) && decode_values(usual, take);
+  AnyLayout any(bytes, size);
+  return decode_facts(any, event) && decode_values(any, take);
+}
+
+template <typename Layout>
+bool EventDecoder::decode_facts(const Layout& record, Event& event) const {
+  event.received_us = record.template get<std::int64_t>(kReceivedUs);
+  event.time_us = record.template get<std::int64_t>(kTimeUs);
+  event.kinds = record.template get<std::uint64_t>(kKinds);
+  event.shard = record.template get<std::uint32_t>(kShard);
+  return !record.damaged() && read_identity(record, event) && is_time(event.received_us) &&
+         is_time(event.time_us) && event.kinds != 0 && (event.kinds & ~kinds_declared_) == 0 &&
+         event.shard < geometry_.shard_count && geometry_.owner_of(event.shard) == worker_ &&
+         event.shard == shard_of(event.key, geometry_.shard_count);
+}
+
+template <typename Layout, typename Take>
+bool EventDecoder::decode_values(Layout& record, const Take& take) const {
+  const std::uint32_t count = record.value_count();
+  for (std::uint32_t at = 0; at < count; ++at) {
+    const Value value = decode_value(record, at);
+    if (value.absent() || !take(record.template value<std::uint16_t>(at, kSlot),
+                                record.template value<std::uint16_t>(at, kElement), value)) {
       return false;
     }
   }
-  return !message.damaged();
+  return !record.damaged();
 }
 
 bool EventDecoder::decode_identity(const void* bytes, std::uint32_t size, Event& event) const {
-  auto message = capnp_view::Message::of_segment(bytes, size);
-  const capnp_view::Struct root = message.root();
-  event.id_low = root.get<std::uint64_t>(kIdLow);
-  event.id_high = root.get<std::uint64_t>(kIdHigh);
-  const auto name_space = root.get<std::uint8_t>(kKeyNamespace);
-  const capnp_view::Text key = root.data(kKeyPointer);
+  const UsualLayout usual(bytes, size);
+  if (usual.usual()) return read_identity(usual, event);
+  const AnyLayout any(bytes, size);
+  return read_identity(any, event);
+}
+
+template <typename Layout>
+bool EventDecoder::read_identity(const Layout& record, Event& event) const {
+  event.id_low = record.template get<std::uint64_t>(kIdLow);
+  event.id_high = record.template get<std::uint64_t>(kIdHigh);
+  const auto name_space = record.template get<std::uint8_t>(kKeyNamespace);
+  const capnp_view::Text key = record.key();
   event.key = {static_cast<KeyNamespace>(name_space), key.data, key.size};
   return name_space <= static_cast<std::uint8_t>(KeyNamespace::kAnonymous) && key.size != 0 &&
          key.size <= geometry_.key_bytes;

@@ -4,16 +4,16 @@
 //
 //   0       8        12         16         64                     + (window + 1) × 8
 //   ┌───────┬────────┬──────────┬──────────┬──────────────────────┬───────────────────┐
-//   │ magic │ window │ changing │ inserted │ ids: u64 × (window+1)│ table: u32 × slots│
+//   │ magic │ window │ changing │ inserted │ ids: u64 × (window+1)│ table: u64 × slots│
 //   └───────┴────────┴──────────┴──────────┴──────────────────────┴───────────────────┘
 //
 // Invariants
 //  1. The n-th id ever inserted (from 0) lies in ids[n % (window + 1)]; the set is the ids from
 //     inserted − window to inserted − 1. The place of the next one belongs to none of them, so an
 //     insertion is one store of `inserted`, after the id's own.
-//  2. The table (open addressing, at most half full; 0 empty, else place in ids + 1) says nothing
-//     that the ids do not. Unless `changing` is 1 it says all that they do; else it is rebuilt from
-//     them at attach.
+//  2. The table (open addressing, at most half full; 0 empty, else an id) says nothing that the ids
+//     do not. Unless `changing` is 1 it says all that they do; else it is rebuilt from them at
+//     attach. It holds the ids themselves, so that a look at it is one cache line and not two.
 //
 // Crash windows: killed before the store of `inserted`, the id is not in the set and the worker's
 // redo inserts it; killed after it, the redo finds it there. Between the first and the last store
@@ -48,13 +48,14 @@ static_assert(offsetof(IdSetLayout, inserted) == 16);
 /// What the set of one shard takes in its worker's file.
 [[nodiscard]] constexpr std::uint64_t id_set_bytes(std::uint32_t dedup_window) {
   return round_up(sizeof(IdSetLayout) + (std::uint64_t{dedup_window} + 1) * 8 +
-                      id_table_slots(dedup_window) * 4,
+                      id_table_slots(dedup_window) * 8,
                   kCacheLineBytes);
 }
 
 /// A 128-bit id as the set keeps it: mixed under the incarnation's secret, so that nobody outside
 /// can choose ids that meet in one chain of the table. Two of n ids are taken for one another with
-/// a probability of n²/2⁶⁵. The mixer is splitmix64's (Steele, Lea, Flood, 2014).
+/// a probability of n²/2⁶⁵. Never 0, which is nobody's. The mixer is splitmix64's (Steele, Lea,
+/// Flood, 2014).
 [[nodiscard]] constexpr std::uint64_t fold_id(std::uint64_t id_low, std::uint64_t id_high,
                                               const std::uint64_t (&secret)[2]) {
   const auto mix = [](std::uint64_t word) {
@@ -62,7 +63,9 @@ static_assert(offsetof(IdSetLayout, inserted) == 16);
     word = (word ^ (word >> 27U)) * 0x94d049bb133111ebU;
     return word ^ (word >> 31U);
   };
-  return mix(mix(id_low ^ secret[0]) + (id_high ^ secret[1]) * 0x9e3779b97f4a7c15U);
+  const std::uint64_t folded =
+      mix(mix(id_low ^ secret[0]) + (id_high ^ secret[1]) * 0x9e3779b97f4a7c15U);
+  return folded != 0 ? folded : 1;
 }
 
 class IdSet {
@@ -71,10 +74,16 @@ class IdSet {
   /// on with what is there. Memory of another window is formatted anew.
   IdSet(void* memory, std::uint32_t window);
 
-  [[nodiscard]] bool contains(std::uint64_t id) const;
+  /// `id` is not 0, here and below.
+  [[nodiscard]] bool contains(std::uint64_t id) const {
+    for (std::uint64_t slot = id & slot_mask_; table_[slot] != 0; slot = (slot + 1) & slot_mask_) {
+      if (table_[slot] == id) return true;
+    }
+    return false;
+  }
   /// Remembers the id as the newest; false when it was there, and then nothing changes.
   bool insert(std::uint64_t id);
-  /// Asks for the id's place in the table ahead of contains().
+  /// Asks for the id's place in the table ahead of contains() or insert().
   void prefetch(std::uint64_t id) const { __builtin_prefetch(&table_[id & slot_mask_]); }
 
   /// Ids ever inserted, and those of them that were forgotten again.
@@ -90,16 +99,17 @@ class IdSet {
   [[nodiscard]] std::uint32_t place_of(std::uint64_t number) const {
     return static_cast<std::uint32_t>(number % (std::uint64_t{window_} + 1));
   }
-  /// Every place is one, and there are as many as ids.
+  /// There are as many in it as there are ids.
   [[nodiscard]] bool table_is_sane() const;
   void rebuild();
   void set_changing(bool changing);
-  void add_to_table(std::uint32_t place);
-  void remove_from_table(std::uint32_t place);
+  void add_to_table(std::uint64_t id);
+  void remove_from_table(std::uint64_t id);
+  void prefetch_next() const;
 
   IdSetLayout* layout_;
   std::uint64_t* ids_;
-  std::uint32_t* table_;
+  std::uint64_t* table_;
   std::uint32_t window_;
   std::uint64_t slot_mask_;
 };

@@ -81,6 +81,8 @@ class Worker {
     Counter evicted, put_back, merged, merges_dropped;
     Histogram visible, batch_time;
   };
+  /// Blocks asked for ahead of the record that is being decided.
+  static constexpr std::uint32_t kBlocksAhead = 8;
   enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
 
   Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, FeatureSet features,
@@ -95,9 +97,13 @@ class Worker {
   std::uint32_t take_batch(std::uint32_t ring);
   Take take_record(std::uint32_t ring);
   void begin_batch();
+  [[nodiscard]] bool read_copied(BatchRecord& record);
   LogKind decide(BatchRecord& record, RefusalReason& reason);
   void note_applied(BatchRecord& record);
   void apply_batch();
+  void read_logged(const BatchRecord& record);
+  void apply_event(std::uint64_t sequence, ShardWriter::Draft& draft);
+  void apply_events_of(std::uint32_t at);
   void apply(ShardWriter& shard, std::uint64_t sequence, std::uint16_t flags_when_new);
   void publish(ShardWriter& shard, const ShardWriter::Draft& draft);
   void remember_ids();
@@ -120,6 +126,10 @@ class Worker {
   [[nodiscard]] static std::uint64_t batch_id(const BatchRecord& record) {
     return record.id + record.shard_index * 0x9e3779b97f4a7c15U;
   }
+
+  // worker_ahead.cc
+  void look_ahead(std::uint32_t ring);
+  void ask_for_block(std::uint32_t at) const;
 
   // worker_redo.cc: at attach.
   Status redo();
@@ -219,7 +229,11 @@ class Worker {
   std::uint64_t forgotten_count_ = 0;
 
   // Of the batch at hand.
+  std::array<AheadOf, kBatchRecordsMax> ahead_;
+  std::uint32_t ahead_count_ = 0;
   std::array<BatchRecord, kBatchRecordsMax> batch_;
+  std::array<ListedValue, kBatchValuesMax> values_;
+  std::uint32_t value_count_ = 0;
   std::uint32_t batch_count_ = 0;
   std::uint64_t batch_end_ = 0;  // in the ring, behind its last record
   std::int64_t batch_taken_us_ = 0;

@@ -11,7 +11,9 @@ namespace deja {
 
 std::uint32_t Worker::take_batch(std::uint32_t ring) {
   batch_count_ = 0;
+  look_ahead(ring);
   while (batch_count_ < kBatchRecordsMax && take_record(ring) == Take::kTaken) {
+    ask_for_block(batch_count_ + kBlocksAhead);
   }
   attempts_.nowhere();
   if (batch_count_ == 0) return 0;
@@ -116,17 +118,36 @@ void Worker::begin_batch() {
   batch_taken_us_ = wall_us();
   batch_ids_.clear();
   batch_users_.clear();
+  value_count_ = 0;
   for (std::uint32_t index = 0; index < shards_.size(); ++index) {
     new_users_[index] = 0;
     logged_sequence_[index] = shards_[index].sequence();
   }
 }
 
+/// The event of a record into event_, its values into the batch's list or, where that has no room,
+/// into event_ too. False: it is none.
+bool Worker::read_copied(BatchRecord& record) {
+  std::uint32_t count = kBatchValuesMax - value_count_;
+  record.listed =
+      decoder_.decode(record.event, record.event_bytes, event_, &values_[value_count_], count);
+  if (!record.listed) {
+    return decoder_.decode(record.event, record.event_bytes, event_);
+  }
+  record.values_begin = value_count_;
+  record.value_count = count;
+  value_count_ += count;
+  record.time_us = event_.time_us;
+  record.kinds = event_.kinds;
+  record.key = event_.key;
+  return true;
+}
+
 /// What becomes of the record whose copy is at hand. Changes nothing but `record` and event_, and
 /// makes room for a new user where others may go.
 LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
   reason = RefusalReason::kNone;
-  if (!decoder_.decode(record.event, record.event_bytes, event_)) {
+  if (!read_copied(record)) {
     reason = RefusalReason::kBrokenRecord;
     return LogKind::kDead;
   }
@@ -143,7 +164,9 @@ LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
   const ShardWriter& shard = shards_[record.shard_index];
   const std::uint32_t pending = new_users_[record.shard_index];
   record.user_hash = keyed_hash(secret_, event_.key);
-  record.new_user = !batch_users_.contains(record.user_hash) && !shard.contains(event_.key);
+  record.position = shard.locate(event_.key, record.user_hash);
+  record.new_user =
+      record.position == ShardWriter::kNowhere && !batch_users_.contains(record.user_hash);
   if (record.new_user && !shard.can_insert(event_.key, pending) &&
       !make_room(record.shard_index, event_.key, pending)) {
     reason = RefusalReason::kTableFull;
@@ -157,19 +180,35 @@ LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
 void Worker::note_applied(BatchRecord& record) {
   record.sequence = ++logged_sequence_[record.shard_index];
   if (record.has_id) batch_ids_.insert(batch_id(record));
-  // Whoever has an event on its way into the profile may not be evicted before it is there.
-  if (!batch_users_.contains(record.user_hash)) batch_users_.insert(record.user_hash);
   if (record.new_user) ++new_users_[record.shard_index];
+  record.next_event = 0;
+  record.follows = false;
+  // Whoever has an event on its way into the profile may not be evicted before it is there.
+  std::uint32_t* const last_event = batch_users_.find(record.user_hash);
+  if (last_event == nullptr) {
+    batch_users_.insert(record.user_hash, batch_count_);
+    return;
+  }
+  BatchRecord& before = batch_[*last_event];
+  *last_event = batch_count_;
+  if (record.position == ShardWriter::kNowhere || record.position != before.position ||
+      record.shard_index != before.shard_index) {
+    return;
+  }
+  before.next_event = batch_count_;
+  record.follows = true;
 }
 
 /// Steps 3 and 4.
 void Worker::apply_batch() {
   for (std::uint32_t at = 0; at < batch_count_; ++at) {
     const BatchRecord& record = batch_[at];
-    if (record.kind != LogKind::kApplied) continue;
-    attempts_.at_log(record.log_position);
-    CHECK(decoder_.decode(record.event, record.event_bytes, event_));
-    CRASH_POINT("worker.before_publish");
+    if (record.kind != LogKind::kApplied || record.follows) continue;
+    if (record.position != ShardWriter::kNowhere) {
+      apply_events_of(at);
+      continue;
+    }
+    read_logged(record);
     apply(shards_[record.shard_index], record.sequence, record.began_partial ? kFlagPartial : 0);
   }
   attempts_.nowhere();
@@ -181,6 +220,40 @@ void Worker::apply_batch() {
   }
 }
 
+/// The event of a record into event_, from the log's copy.
+void Worker::read_logged(const BatchRecord& record) {
+  attempts_.at_log(record.log_position);
+  if (record.listed) {
+    event_.received_us = record.received_us;
+    event_.time_us = record.time_us;
+    event_.kinds = record.kinds;
+    event_.key = record.key;
+    event_.values.clear();
+    for (std::uint32_t at = 0; at < record.value_count; ++at) {
+      const ListedValue& listed = values_[record.values_begin + at];
+      CHECK(event_.values.set(listed.slot, listed.element, listed.value));
+    }
+  } else {
+    CHECK(decoder_.decode(record.event, record.event_bytes, event_));
+  }
+  CRASH_POINT("worker.before_publish");
+}
+
+/// All events of the batch for the profile of record `at`, the first of them, as one new version:
+/// what is in between nobody could have seen for long, and a redo of the first alone finds it done.
+void Worker::apply_events_of(std::uint32_t at) {
+  ShardWriter& shard = shards_[batch_[at].shard_index];
+  ShardWriter::Draft draft = shard.begin_at(batch_[at].position);
+  for (;;) {
+    const BatchRecord& record = batch_[at];
+    read_logged(record);
+    apply_event(record.sequence, draft);
+    if (record.next_event == 0) break;
+    at = record.next_event;
+  }
+  publish(shard, draft);
+}
+
 /// Builds the next version of the event's profile as a pure function of its current version and
 /// the event, and publishes it; nothing when that was done already. `flags_when_new` are a new
 /// profile's.
@@ -188,13 +261,18 @@ void Worker::apply(ShardWriter& shard, std::uint64_t sequence, std::uint16_t fla
   ShardWriter::Draft draft = shard.begin(event_.key);
   if (draft.room == Room::kKnown && draft.sequence >= sequence) return;
   CHECK(draft.room != Room::kFull);  // room was made sure of before the log said "applied"
+  apply_event(sequence, draft);
+  if (draft.room == Room::kNew) draft.flags = flags_when_new;
+  publish(shard, draft);
+}
+
+/// Makes the draft what it is after event_.
+void Worker::apply_event(std::uint64_t sequence, ShardWriter::Draft& draft) {
   CRASH_POINT_FOR("worker.poison_apply", event_.key.bytes, event_.key.size);
   const unsigned late_count = features_.apply(event_, reinterpret_cast<std::uint8_t*>(draft.frame));
-  if (draft.room == Room::kNew) draft.flags = flags_when_new;
   draft.sequence = sequence;
   draft.updated_us = event_.received_us;
   draft.late += late_count;
-  publish(shard, draft);
   counters_.late.add(late_count);
 }
 

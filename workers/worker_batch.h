@@ -7,12 +7,17 @@
 #include <cstdint>
 
 #include "ring/log_record.h"
+#include "shm/key.h"
 
 namespace deja {
 
 inline constexpr std::uint32_t kBatchRecordsMax = 256;
 
-/// A set of at most kBatchRecordsMax hashes, emptied in O(1). Open addressing, a quarter full.
+/// Values of all records of a batch together that are kept from reading a record to applying it.
+inline constexpr std::uint32_t kBatchValuesMax = kBatchRecordsMax * 8;
+
+/// A set of at most kBatchRecordsMax hashes with a number each, emptied in O(1). Open addressing, a
+/// quarter full.
 class BatchSet {
  public:
   void clear() {
@@ -22,26 +27,34 @@ class BatchSet {
     }
   }
   [[nodiscard]] bool contains(std::uint64_t hash) const {
-    std::size_t slot = hash % slots_.size();
-    while (slots_[slot].generation == generation_) {
-      if (slots_[slot].hash == hash) return true;
-      slot = (slot + 1) % slots_.size();
-    }
-    return false;
+    return slots_[slot_of(hash)].generation == generation_;
   }
-  void insert(std::uint64_t hash) {
-    std::size_t slot = hash % slots_.size();
-    while (slots_[slot].generation == generation_) slot = (slot + 1) % slots_.size();
-    slots_[slot] = {hash, generation_};
+  /// Where the hash's number is; null when it is not in the set.
+  [[nodiscard]] std::uint32_t* find(std::uint64_t hash) {
+    Slot& slot = slots_[slot_of(hash)];
+    return slot.generation == generation_ ? &slot.number : nullptr;
+  }
+  void insert(std::uint64_t hash, std::uint32_t number = 0) {
+    slots_[slot_of(hash)] = {hash, generation_, number};
   }
 
  private:
   struct Slot {
     std::uint64_t hash = 0;
-    std::uint64_t generation = 0;
+    std::uint32_t generation = 0;
+    std::uint32_t number = 0;
   };
+  /// The hash's, or the empty one where it would go.
+  [[nodiscard]] std::size_t slot_of(std::uint64_t hash) const {
+    std::size_t slot = hash % slots_.size();
+    while (slots_[slot].generation == generation_ && slots_[slot].hash != hash) {
+      slot = (slot + 1) % slots_.size();
+    }
+    return slot;
+  }
+
   std::array<Slot, std::size_t{kBatchRecordsMax} * 4> slots_{};
-  std::uint64_t generation_ = 1;
+  std::uint32_t generation_ = 1;
 };
 
 /// A record of the batch, once its log record is written.
@@ -55,9 +68,28 @@ struct BatchRecord {
   bool new_user = false;  ///< the first of the batch with a key that has no profile
   bool began_partial = false;
   std::uint64_t user_hash = 0;
+  std::uint64_t position = 0;    ///< of the profile's entry; ShardWriter::kNowhere: none yet
+  std::uint32_t next_event = 0;  ///< in the batch, of the same profile; 0: none
+  bool follows = false;          ///< it is some record's next_event
   std::uint64_t log_position = 0;
   const std::uint8_t* event = nullptr;  ///< the log's copy
   std::uint32_t event_bytes = 0;
+  // What was read out of it, where its values found room in the batch's list (else it is read
+  // again): views into the log's copy.
+  std::uint32_t values_begin = 0;
+  std::uint32_t value_count = 0;
+  bool listed = false;
+  std::int64_t time_us = 0;
+  std::uint64_t kinds = 0;
+  Key key;
+};
+
+/// Whom a record that is still in the ring seems to be about. A guess: nothing but prefetches goes
+/// by it.
+struct AheadOf {
+  std::uint64_t user_hash = 0;
+  std::uint32_t shard_index = 0;
+  bool known = false;
 };
 
 }  // namespace deja

@@ -38,15 +38,15 @@ last_cart  = { type = "last", event = "cart", of = "item", bytes = 16 }
 session    = { type = "session", gap = "30m" }
 )";
 
-/// What the event with this number is about.
+/// What the event with this number, of this user, is about: a user keeps to six categories.
 struct ShopEvent {
   enum class Kind : std::uint8_t { kView, kCart, kOrder };
-  explicit ShopEvent(std::uint64_t number)
+  ShopEvent(std::uint64_t number, std::uint64_t user)
       : kind(number % 20 == 19  ? Kind::kOrder
              : number % 10 == 4 ? Kind::kCart
                                 : Kind::kView),
         item("product-" + std::to_string(10'000 + number * 31 % 50'000)),
-        category("category-" + std::to_string(10 + number * 7 % 40)),
+        category("category-" + std::to_string(10 + (user * 13 + number % 6) % 40)),
         price(5 + static_cast<double>(number * 13 % 200)) {}
 
   Kind kind;

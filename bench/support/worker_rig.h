@@ -14,6 +14,7 @@
 #include "bench/support/shop.h"
 #include "bench/support/ticks.h"
 #include "bench/support/users.h"
+#include "ingest/record_builder.h"
 #include "tests/support/segment_fixture.h"
 #include "tests/support/worker_peers.h"
 #include "tools/config/load_config.h"
@@ -24,10 +25,8 @@ namespace deja::bench {
 
 class WorkerRig {
  public:
-  static constexpr std::uint64_t kRingBytes = 64U << 20U;
-
-  WorkerRig(std::uint64_t users, const std::string& features, std::uint64_t ring_bytes = kRingBytes)
-      : fixture_(plan(users, features, ring_bytes)),
+  WorkerRig(std::uint64_t users, const std::string& features)
+      : fixture_(plan(users, features)),
         ingest_(fixture_),
         keeper_(fixture_),
         log_position_(&fixture_.file("log-0").at<RingHeaderLayout>()->producer_position),
@@ -41,22 +40,31 @@ class WorkerRig {
 
   /// The record of event `number` by user `user`, its id its own.
   [[nodiscard]] std::vector<std::uint8_t> record(std::uint64_t number, std::uint64_t user) const {
-    const ShopEvent about(number);
-    TestEvent event{user_name(user)};
-    event.id_low = number + 1;
-    event.id_high = 1;
-    event.time_us += static_cast<std::int64_t>(number);
-    event.received_us = event.time_us;
-    event.kinds = 1U << static_cast<unsigned>(about.kind);
+    const ShopEvent about(number, user);
+    const std::string name = user_name(user);
+    RecordFields fields;
+    fields.key = {KeyNamespace::kUser, name.data(), static_cast<std::uint32_t>(name.size())};
+    fields.shard = shard_of(fields.key, fixture_.plan().shard_count);
+    fields.id_low = number + 1;
+    fields.id_high = 1;
+    fields.time_us = kBegan + static_cast<std::int64_t>(number);
+    fields.received_us = fields.time_us;
+    fields.kinds = 1U << static_cast<unsigned>(about.kind);
     // Slots in the order in which the config first names their paths.
+    std::vector<CapturedValue> captured;
     if (about.kind == ShopEvent::Kind::kOrder) {
-      event.values = {{3, 0, ValueKind::kNumber, about.price}};
+      captured = {{3, 0, Value::of(about.price)}};
     } else {
-      event.values = {{0, 0, ValueKind::kText, 0, about.item},
-                      {1, 0, ValueKind::kText, 0, about.category},
-                      {2, 0, ValueKind::kNumber, about.price}};
+      captured = {{0, 0, text_of(about.item)},
+                  {1, 0, text_of(about.category)},
+                  {2, 0, Value::of(about.price)}};
     }
-    return event.bytes(fixture_.plan().shard_count);
+    static constexpr std::uint64_t kKindsOfSlot[] = {3, 3, 3, 4};
+    const RecordValues values{captured, kKindsOfSlot, fields.kinds};
+    const RecordSize size = record_size(fields, values);
+    std::vector<std::uint8_t> bytes(size.bytes);
+    build_record(fields, values, size, bytes.data());
+    return bytes;
   }
 
   /// False: the ring is full.
@@ -83,8 +91,12 @@ class WorkerRig {
   [[nodiscard]] SegmentFixture& fixture() { return fixture_; }
 
  private:
-  static SegmentPlan plan(std::uint64_t users, const std::string& features,
-                          std::uint64_t ring_bytes) {
+  static constexpr std::int64_t kBegan = 1'700'000'000'000'000;
+
+  static Value text_of(const std::string& text) {
+    return Value::of(text.data(), static_cast<std::uint32_t>(text.size()));
+  }
+  static SegmentPlan plan(std::uint64_t users, const std::string& features) {
     const std::string text = "[appliance]\nname = \"test\"\ndirectory = \"/dev/shm\"\nprofiles = " +
                              std::to_string(users) +
                              "\nshards = 64\nkey_bytes = 16\n"
@@ -94,13 +106,7 @@ class WorkerRig {
     if (auto* errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
       give_up(errors->front().message().c_str());
     }
-    SegmentPlan plan = segment_plan_of(std::get<Config>(loaded), "unix:///nowhere");
-    plan.files.clear();
-    plan.fifos.clear();
-    plan.ring_bytes = ring_bytes;
-    plan.log_bytes = ring_bytes * 2;
-    add_service_files(plan);
-    return plan;
+    return segment_plan_of(std::get<Config>(loaded), "unix:///nowhere");
   }
 
   SegmentFixture fixture_;

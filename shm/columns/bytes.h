@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "shm/base/same_bytes.h"
+
 namespace deja::columns {
 
 template <typename T>

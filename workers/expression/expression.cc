@@ -53,7 +53,12 @@ Value finite(double number) {
 
 template <std::size_t kStackValues>
 Value Expression::run(const FieldSource& source, std::uint32_t element) const {
-  std::array<Value, kStackValues> stack{};
+  // Not cleared: no place is read before a step has written it.
+  union Stack {
+    Stack() {}
+    std::array<Value, kStackValues> values;
+  } places;
+  std::array<Value, kStackValues>& stack = places.values;
   std::size_t top = 0;  // of the next free place
   for (const Step& step : steps_) {
     if (step.operation <= Operation::kField) {
@@ -129,7 +134,6 @@ Value Expression::run(const FieldSource& source, std::uint32_t element) const {
 }
 
 Value Expression::evaluate(const FieldSource& source, std::uint32_t element) const {
-  // Clearing a stack for the deepest expression allowed would cost more than most expressions.
   if (stack_values_ <= kStackValuesUsual) return run<kStackValuesUsual>(source, element);
   return run<kExpressionStackValuesMax>(source, element);
 }

@@ -60,6 +60,12 @@ class Expression {
   /// evaluate() as a condition.
   [[nodiscard]] bool holds(const FieldSource& source, std::uint32_t element) const;
 
+  /// The number of the field that the whole expression is, if that is all it is.
+  [[nodiscard]] std::optional<std::uint32_t> only_field() const {
+    if (steps_.size() != 1 || steps_[0].operation != Operation::kField) return std::nullopt;
+    return steps_[0].index;
+  }
+
   /// 0, or the array whose elements it must be evaluated for, one by one.
   [[nodiscard]] std::uint16_t root() const { return root_; }
 

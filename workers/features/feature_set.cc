@@ -120,7 +120,7 @@ Result<FeatureSet> FeatureSet::compile(schema::Catalog::Reader catalog) {
     set.root_of_slot_.push_back(slot.getRoot());
   }
   if (catalog.getEvents().size() > kKindsMax) return catalog_error("more than 64 events");
-  set.feeds_of_kind_.resize(catalog.getEvents().size());
+  set.steps_of_kind_.resize(catalog.getEvents().size());
   for (std::uint32_t feature = 0; feature < catalog.getFeatures().size(); ++feature) {
     const schema::Feature::Reader declared = catalog.getFeatures()[feature];
     const FeatureSpec spec = feature_spec(declared);
@@ -142,15 +142,15 @@ Result<FeatureSet> FeatureSet::compile(schema::Catalog::Reader catalog) {
         feed->kinds_before = kinds_before;
         kinds_before |= std::uint64_t{1} << kind;
       }
-      set.feeds_of_kind_[kind].push_back(std::move(*feed));
+      set.add_step(kind, std::move(*feed));
     }
   }
   return set;
 }
 
 bool FeatureSet::late_for(const Feed& feed, const Event& event, std::uint8_t* frame) const {
-  const EventFields fields(event.values);
   const FeatureSpec& spec = specs_[feed.feature];
+  const EventFields fields(event.values);
   const std::uint16_t root = feed.of ? feed.of->root() : 0;
   const bool filters_elements = feed.where && root != 0 && feed.where->root() == root;
   if (feed.where && !filters_elements) {
@@ -176,15 +176,39 @@ bool FeatureSet::late_for(const Feed& feed, const Event& event, std::uint8_t* fr
 
 unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
   unsigned late = 0;
+  features::Contribution contribution;
+  contribution.time_us = event.time_us;
   for (std::uint64_t kinds = event.kinds; kinds != 0; kinds &= kinds - 1) {
     const auto kind = static_cast<std::uint32_t>(std::countr_zero(kinds));
-    if (kind >= feeds_of_kind_.size()) break;
-    for (const Feed& feed : feeds_of_kind_[kind]) {
-      if ((event.kinds & feed.kinds_before) != 0) continue;
-      if (late_for(feed, event, frame)) ++late;
+    if (kind >= steps_of_kind_.size()) break;
+    for (const Step& step : steps_of_kind_[kind]) {
+      if ((event.kinds & step.kinds_before) != 0) continue;
+      if (step.feed != Step::kPlain) {
+        if (late_for(feeds_[step.feed], event, frame)) ++late;
+        continue;
+      }
+      contribution.weight = step.weight;
+      if (step.field != Step::kNoField) contribution.value = event.values.get(step.field, 0);
+      const features::Applied applied =
+          features::apply_column(step.spec, frame + step.spec.offset, contribution);
+      if (applied == features::Applied::kLate) ++late;
     }
   }
   return late;
+}
+
+void FeatureSet::add_step(std::uint16_t kind, Feed feed) {
+  Step step;
+  step.spec = specs_[feed.feature];
+  step.kinds_before = feed.kinds_before;
+  step.weight = feed.weight;
+  const bool plain_field = feed.of && feed.of->root() == 0 && feed.of->only_field();
+  if (plain_field) step.field = *feed.of->only_field();
+  if (feed.where || (feed.of && !plain_field)) {
+    step.feed = static_cast<std::uint32_t>(feeds_.size());
+    feeds_.push_back(std::move(feed));
+  }
+  steps_of_kind_[kind].push_back(step);
 }
 
 void FeatureSet::merge(std::uint8_t* into, const std::uint8_t* from) const {

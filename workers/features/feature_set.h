@@ -58,7 +58,20 @@ class FeatureSet {
     std::optional<Expression> where;
   };
 
+  /// The same as apply() walks it. Most feeds are one plain field of the event, or none at all (a
+  /// count), without a `where`: those need no expression to be run.
+  struct Step {
+    static constexpr std::uint32_t kNoField = 0xffff'ffff;
+    static constexpr std::uint32_t kPlain = 0xffff'ffff;
+    FeatureSpec spec;
+    std::uint64_t kinds_before = 0;
+    double weight = 1;
+    std::uint32_t field = kNoField;
+    std::uint32_t feed = kPlain;  ///< in feeds_; kPlain: what is here is all
+  };
+
   FeatureSet() = default;
+  void add_step(std::uint16_t kind, Feed feed);
   [[nodiscard]] static Result<Feed> compile_feed(schema::Catalog::Reader catalog,
                                                  std::uint32_t feature, std::uint32_t source);
   [[nodiscard]] bool late_for(const Feed& feed, const Event& event, std::uint8_t* frame) const;
@@ -66,7 +79,8 @@ class FeatureSet {
   std::vector<FeatureSpec> specs_;
   std::vector<std::string> names_;
   std::vector<std::uint16_t> root_of_slot_;
-  std::vector<std::vector<Feed>> feeds_of_kind_;
+  std::vector<std::vector<Step>> steps_of_kind_;
+  std::vector<Feed> feeds_;
   std::uint32_t frame_bytes_ = 0;
 };
 

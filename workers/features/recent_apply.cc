@@ -17,7 +17,7 @@ bool before(const RecentPlace& a, const RecentPlace& b) {
 }
 
 bool same_item(const RecentPlace& a, const RecentPlace& b) {
-  return columns::compare_bytes(a.text, a.bytes, b.text, b.bytes) == 0;
+  return a.bytes == b.bytes && same_bytes(a.text, b.text, a.bytes);
 }
 
 /// Moves the places from..to-1 one further, over the place `to`.

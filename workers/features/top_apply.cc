@@ -45,7 +45,7 @@ std::uint32_t find(const FeatureSpec& spec, const std::uint8_t* column, const To
   for (std::uint32_t place = 0; place < spec.track; ++place) {
     const TopKey tracked = columns::top_key(spec, column, place);
     if (tracked.used && tracked.bytes == key.bytes &&
-        (key.bytes == 0 || std::memcmp(tracked.text, key.text, key.bytes) == 0)) {
+        same_bytes(tracked.text, key.text, key.bytes)) {
       return place;
     }
   }
