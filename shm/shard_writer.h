@@ -71,9 +71,13 @@ class ShardWriter {
   ShardWriter(ShardWriter&&) noexcept = default;
   ShardWriter& operator=(ShardWriter&&) noexcept = default;
 
-  /// Asks for the bucket, and when that has come for the block, of the key with this keyed_hash().
+  /// Asks for the bucket of the key with this keyed_hash(); when that has come, for the first line
+  /// of its block; and for the block's others, of which no other page has to be found first.
   void prefetch(std::uint64_t hash) const { reader_.prefetch(hash); }
-  void prefetch_block(std::uint64_t hash) const { reader_.prefetch_block(hash); }
+  [[nodiscard]] std::uint32_t prefetch_first_line(std::uint64_t hash) const {
+    return reader_.prefetch_first_line(hash);
+  }
+  void prefetch_other_lines(std::uint32_t block) const { reader_.prefetch_other_lines(block); }
 
   /// Where in the index the key's entry is; kNowhere: it has no profile. It stays there until it is
   /// cleared. `hash` is keyed_hash() of the key.

@@ -49,11 +49,11 @@ class EventValues {
   }
 
   /// Absent where the event does not have it. `element` is ignored for a slot without an array.
-  [[nodiscard]] Value get(std::uint32_t slot, std::uint32_t element) const {
+  [[nodiscard]] const Value& get(std::uint32_t slot, std::uint32_t element) const {
     DCHECK(slot < slots_.size());
     const SlotValues& from = slots_[slot];
     const std::uint32_t at = from.root == 0 ? 0 : element;
-    return at < from.count ? from.values[at] : Value{};
+    return at < from.count ? from.values[at] : kAbsent;
   }
 
   /// How many elements the event has of the arrays of this root; 1 for root 0.
@@ -63,6 +63,8 @@ class EventValues {
   }
 
  private:
+  static constexpr Value kAbsent{};
+
   struct SlotValues {
     std::uint16_t root = 0;
     std::uint32_t count = 0;

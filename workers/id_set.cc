@@ -25,6 +25,7 @@ IdSet::IdSet(void* memory, std::uint32_t window)
     std::atomic_signal_fence(std::memory_order_release);  // a kill respects program order
     layout_->magic = kIdSetMagic;
   }
+  next_place_ = place_of(inserted_count());
   if (layout_->changing.load(std::memory_order_relaxed) != 0 || !table_is_sane()) rebuild();
 }
 
@@ -58,24 +59,25 @@ bool IdSet::insert(std::uint64_t id) {
   if (window_ == 0 || contains(id)) return false;
   const std::uint64_t inserted = inserted_count();
   set_changing(true);
-  if (inserted >= window_) remove_from_table(ids_[place_of(inserted - window_)]);
-  const std::uint32_t place = place_of(inserted);
+  if (inserted >= window_) remove_from_table(ids_[place_behind(next_place_)]);
+  const std::uint32_t place = next_place_;
   ids_[place] = id;
   CRASH_POINT("worker.in_id_set");
   layout_->inserted.store(inserted + 1, std::memory_order_release);
   add_to_table(id);
   set_changing(false);
+  next_place_ = place_behind(place);
   prefetch_next();
   return true;
 }
 
 /// Asks for what the next insertion, some other shards' insertions from now, will take away.
 void IdSet::prefetch_next() const {
-  const std::uint64_t inserted = inserted_count();
-  if (inserted < window_) return;
-  prefetch(ids_[place_of(inserted - window_)]);
+  if (inserted_count() < window_) return;
+  const std::uint32_t oldest = place_behind(next_place_);
+  prefetch(ids_[oldest]);
   // The line of the ids after this one, which nobody has looked at for a whole window.
-  __builtin_prefetch(&ids_[place_of(inserted - window_ + 8)], 1);
+  if (oldest + 8 <= window_) __builtin_prefetch(&ids_[oldest + 8], 1);
 }
 
 void IdSet::add_to_table(std::uint64_t id) {

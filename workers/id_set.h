@@ -99,6 +99,9 @@ class IdSet {
   [[nodiscard]] std::uint32_t place_of(std::uint64_t number) const {
     return static_cast<std::uint32_t>(number % (std::uint64_t{window_} + 1));
   }
+  [[nodiscard]] std::uint32_t place_behind(std::uint32_t place) const {
+    return place == window_ ? 0 : place + 1;
+  }
   /// There are as many in it as there are ids.
   [[nodiscard]] bool table_is_sane() const;
   void rebuild();
@@ -112,6 +115,7 @@ class IdSet {
   std::uint64_t* table_;
   std::uint32_t window_;
   std::uint64_t slot_mask_;
+  std::uint32_t next_place_;  // of the next insertion; the oldest id's is the one behind it
 };
 
 }  // namespace deja

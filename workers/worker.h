@@ -81,8 +81,6 @@ class Worker {
     Counter evicted, put_back, merged, merges_dropped;
     Histogram visible, batch_time;
   };
-  /// Blocks asked for ahead of the record that is being decided.
-  static constexpr std::uint32_t kBlocksAhead = 8;
   enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
 
   Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, FeatureSet features,
@@ -129,7 +127,7 @@ class Worker {
 
   // worker_ahead.cc
   void look_ahead(std::uint32_t ring);
-  void ask_for_block(std::uint32_t at) const;
+  void ask_for(std::uint32_t count);
 
   // worker_redo.cc: at attach.
   Status redo();
@@ -230,7 +228,6 @@ class Worker {
 
   // Of the batch at hand.
   std::array<AheadOf, kBatchRecordsMax> ahead_;
-  std::uint32_t ahead_count_ = 0;
   std::array<BatchRecord, kBatchRecordsMax> batch_;
   std::array<ListedValue, kBatchValuesMax> values_;
   std::uint32_t value_count_ = 0;

@@ -14,29 +14,38 @@ constexpr std::uint64_t kWorthwhileBytes = 1024;
 }  // namespace
 
 void Worker::look_ahead(std::uint32_t ring) {
-  ahead_count_ = 0;
   RingConsumer ahead = rings_[ring];
   if (ahead.producer_position() - ahead.read_position() < kWorthwhileBytes) return;
-  while (ahead_count_ < kBatchRecordsMax) {
+  std::uint32_t count = 0;
+  for (std::uint32_t seen = 0; seen < kBatchRecordsMax; ++seen) {
     const RingRecord from = ahead.next();
     if (from.outcome != RingRecord::Outcome::kRecord) break;
-    AheadOf& seen = ahead_[ahead_count_++];
-    seen.known = false;
     if (from.type == kRejectedEvent || attempts_.poisoned_in_ring(ring, from.position)) continue;
     attempts_.at_ring(ring, from.position);
     if (!decoder_.decode_identity(from.payload, from.size_bytes, event_)) continue;
     const std::uint32_t shard = shard_of(event_.key, geometry_.shard_count);
     if (!owns(shard)) continue;
-    seen = {keyed_hash(secret_, event_.key), index_of(shard), true};
-    ids_[seen.shard_index].prefetch(fold_id(event_.id_low, event_.id_high, secret_.words));
-    shards_[seen.shard_index].prefetch(seen.user_hash);
+    ahead_[count++] = {keyed_hash(secret_, event_.key),
+                       fold_id(event_.id_low, event_.id_high, secret_.words), index_of(shard), 0};
   }
+  ask_for(count);
 }
 
-/// Asks for the block of the batch's record `at`, whose bucket has had time to come.
-void Worker::ask_for_block(std::uint32_t at) const {
-  if (at >= ahead_count_ || !ahead_[at].known) return;
-  shards_[ahead_[at].shard_index].prefetch_block(ahead_[at].user_hash);
+/// Each kind in a loop of its own, which does nothing else: what takes long is not the miss but the
+/// walk through the page tables before it, and the processor walks for several addresses at once
+/// only where they come right behind each other.
+void Worker::ask_for(std::uint32_t count) {
+  for (std::uint32_t at = 0; at < count; ++at) ids_[ahead_[at].shard_index].prefetch(ahead_[at].id);
+  for (std::uint32_t at = 0; at < count; ++at) {
+    shards_[ahead_[at].shard_index].prefetch(ahead_[at].user_hash);
+  }
+  // Where the blocks are says the bucket, which has had time to come.
+  for (std::uint32_t at = 0; at < count; ++at) {
+    ahead_[at].block = shards_[ahead_[at].shard_index].prefetch_first_line(ahead_[at].user_hash);
+  }
+  for (std::uint32_t at = 0; at < count; ++at) {
+    shards_[ahead_[at].shard_index].prefetch_other_lines(ahead_[at].block);
+  }
 }
 
 }  // namespace deja

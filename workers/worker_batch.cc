@@ -13,7 +13,6 @@ std::uint32_t Worker::take_batch(std::uint32_t ring) {
   batch_count_ = 0;
   look_ahead(ring);
   while (batch_count_ < kBatchRecordsMax && take_record(ring) == Take::kTaken) {
-    ask_for_block(batch_count_ + kBlocksAhead);
   }
   attempts_.nowhere();
   if (batch_count_ == 0) return 0;

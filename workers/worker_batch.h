@@ -88,8 +88,9 @@ struct BatchRecord {
 /// by it.
 struct AheadOf {
   std::uint64_t user_hash = 0;
+  std::uint64_t id = 0;
   std::uint32_t shard_index = 0;
-  bool known = false;
+  std::uint32_t block = 0;  ///< where the user's profile seems to be
 };
 
 }  // namespace deja

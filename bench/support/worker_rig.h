@@ -71,18 +71,21 @@ class WorkerRig {
   bool put(const std::vector<std::uint8_t>& bytes) { return ingest_.commit(bytes) != 0; }
   void publish() { ingest_.publish(); }
 
-  /// Passes until the ring is empty; what they took, in ticks.
-  std::uint64_t run() {
-    std::uint64_t spent = 0;
+  /// Passes until the ring is empty. What they took of this core in ns: of its own time where
+  /// `own_time`, which others on the core don't lengthen but whose clock costs much; else by the
+  /// time stamp counter.
+  double run(bool own_time) {
+    double spent = 0;
+    const double began_ns = own_time ? thread_ns() : 0;
     for (;;) {
       const std::uint64_t begin = ticks();
       const std::uint64_t work = worker_->duty_cycle();
       if (work == 0) break;
-      spent += ticks() - begin;
+      spent += static_cast<double>(ticks() - begin) * tick_ns_;
       drained_->store(log_position_->load(std::memory_order_acquire), std::memory_order_release);
     }
     if (ingest_.consumed_position() != ingest_.published_position()) give_up("the worker stalled");
-    return spent;
+    return own_time ? thread_ns() - began_ns : spent;
   }
 
   [[nodiscard]] std::uint64_t applied() const {
@@ -109,6 +112,13 @@ class WorkerRig {
     return segment_plan_of(std::get<Config>(loaded), "unix:///nowhere");
   }
 
+  static double thread_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+  }
+
+  double tick_ns_ = tick_ns();
   SegmentFixture fixture_;
   TestIngest ingest_;
   TestKeeper keeper_;

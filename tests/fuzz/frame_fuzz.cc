@@ -94,7 +94,8 @@ void run(Input input) {
       default: {
         features::Contribution contribution;
         contribution.time_us = time_of(input);
-        contribution.value = value_of(input);
+        const Value value = value_of(input);
+        contribution.value = &value;
         contribution.weight = 0.25 * (1 + input.take_below(16));
         (void)features::apply_column(spec, ours.data(), contribution);
       }

@@ -19,17 +19,17 @@ Applied apply_column(const FeatureSpec& spec, std::uint8_t* column,
     case FeatureType::kMin:
     case FeatureType::kMax:
     case FeatureType::kMean:
-      return apply_number(spec, column, time, contribution.value);
+      return apply_number(spec, column, time, *contribution.value);
     case FeatureType::kFirst:
     case FeatureType::kLast:
     case FeatureType::kTrait:
-      return apply_value(spec, column, time, contribution.value);
+      return apply_value(spec, column, time, *contribution.value);
     case FeatureType::kRecent:
-      return apply_recent(spec, column, time, contribution.value);
+      return apply_recent(spec, column, time, *contribution.value);
     case FeatureType::kTop:
-      return apply_top(spec, column, time, contribution.value, contribution.weight);
+      return apply_top(spec, column, time, *contribution.value, contribution.weight);
     case FeatureType::kDistinct:
-      return apply_distinct(spec, column, time, contribution.value);
+      return apply_distinct(spec, column, time, *contribution.value);
     case FeatureType::kSession:
       return apply_session(spec, column, time);
   }

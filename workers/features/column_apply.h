@@ -14,8 +14,8 @@ namespace deja::features {
 /// What an event brings to a feature.
 struct Contribution {
   std::int64_t time_us = 0;
-  Value value;        ///< count and session don't look at it
-  double weight = 1;  ///< top only; > 0
+  const Value* value = nullptr;  ///< count and session don't look at it
+  double weight = 1;             ///< top only; > 0
 };
 
 Applied apply_column(const FeatureSpec& spec, std::uint8_t* column,

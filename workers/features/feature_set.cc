@@ -164,10 +164,8 @@ bool FeatureSet::late_for(const Feed& feed, const Event& event, std::uint8_t* fr
   const std::uint32_t elements = event.values.element_count(root);
   for (std::uint32_t element = 0; element < elements; ++element) {
     if (filters_elements && !feed.where->holds(fields, element)) continue;
-    features::Contribution contribution;
-    contribution.time_us = event.time_us;
-    contribution.weight = feed.weight;
-    if (feed.of) contribution.value = feed.of->evaluate(fields, element);
+    const Value value = feed.of ? feed.of->evaluate(fields, element) : Value{};
+    const features::Contribution contribution{event.time_us, &value, feed.weight};
     late |=
         features::apply_column(spec, frame + spec.offset, contribution) == features::Applied::kLate;
   }
@@ -176,8 +174,6 @@ bool FeatureSet::late_for(const Feed& feed, const Event& event, std::uint8_t* fr
 
 unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
   unsigned late = 0;
-  features::Contribution contribution;
-  contribution.time_us = event.time_us;
   for (std::uint64_t kinds = event.kinds; kinds != 0; kinds &= kinds - 1) {
     const auto kind = static_cast<std::uint32_t>(std::countr_zero(kinds));
     if (kind >= steps_of_kind_.size()) break;
@@ -187,8 +183,9 @@ unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
         if (late_for(feeds_[step.feed], event, frame)) ++late;
         continue;
       }
-      contribution.weight = step.weight;
-      if (step.field != Step::kNoField) contribution.value = event.values.get(step.field, 0);
+      const Value* value =
+          step.field != Step::kNoField ? &event.values.get(step.field, 0) : nullptr;
+      const features::Contribution contribution{event.time_us, value, step.weight};
       const features::Applied applied =
           features::apply_column(step.spec, frame + step.spec.offset, contribution);
       if (applied == features::Applied::kLate) ++late;

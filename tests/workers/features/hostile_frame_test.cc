@@ -82,7 +82,8 @@ TEST(HostileFrame, AnyBytesAreSafeAndFinishAsSomethingFinite) {
       for (int event = 0; event < 20; ++event) {
         reference::Sent sent = random_event(random, draw);
         if (random.one_in(10)) sent.time = random.one_in(2) ? INT64_MAX : INT64_MIN;
-        (void)features::apply_column(spec, ours.column(), {sent.time, value_of(sent), sent.weight});
+        const Value value = value_of(sent);
+        (void)features::apply_column(spec, ours.column(), {sent.time, &value, sent.weight});
         if (event == 10) merge_column(spec, ours.column(), theirs.column());
         for (const std::int64_t at : {sent.time, INT64_MIN, INT64_MAX, std::int64_t{0}}) {
           for (Guarded* frame : {&ours, &theirs}) {

@@ -65,7 +65,8 @@ class Column {
   explicit Column(const FeatureSpec& spec) : spec_(spec), words_(column_bytes(spec) / 8) {}
 
   Applied apply(const reference::Sent& sent) {
-    return apply_column(spec_, bytes(), {sent.time, value_of(sent), sent.weight});
+    const Value value = value_of(sent);
+    return apply_column(spec_, bytes(), {sent.time, &value, sent.weight});
   }
   void apply_all(const std::vector<reference::Sent>& events) {
     for (const reference::Sent& event : events) (void)apply(event);
