@@ -134,15 +134,17 @@ ShardWriter::Draft ShardWriter::begin_at(std::uint64_t position) {
   draft.updated_us = header.updated_us;
   draft.late = header.late;
   draft.flags = header.flags;
-  prefetch_next_block();
   return draft;
 }
 
-/// Asks for the lines that publish() will write, while the next version is being made.
-void ShardWriter::prefetch_next_block() const {
-  const auto* bytes = reinterpret_cast<const std::byte*>(parts_.block(pool_.next()));
+void ShardWriter::prefetch_version(std::uint64_t position) const {
+  const std::uint64_t entry = parts_.entry(position).load(std::memory_order_relaxed);
+  if (entry == 0) return;
+  const auto* now = reinterpret_cast<const std::byte*>(parts_.block(block_of(entry)));
+  const auto* next = reinterpret_cast<const std::byte*>(parts_.block(pool_.next()));
   for (std::uint32_t at = 0; at < geometry_.block_bytes(); at += kCacheLineBytes) {
-    __builtin_prefetch(bytes + at, 1);
+    __builtin_prefetch(now + at);
+    __builtin_prefetch(next + at, 1);
   }
 }
 

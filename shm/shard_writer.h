@@ -113,6 +113,9 @@ class ShardWriter {
   /// The same for the profile whose entry is at `position`, as locate() found it.
   [[nodiscard]] Draft begin_at(std::uint64_t position);
 
+  /// Asks for the lines that begin_at(position) will read and publish() will write.
+  void prefetch_version(std::uint64_t position) const;
+
   /// Makes the draft the current version. The draft came from the last begin() and is not kFull.
   void publish(const Draft& draft);
 
@@ -210,7 +213,6 @@ class ShardWriter {
   [[nodiscard]] std::byte* frame() const {
     return block_ + TableGeometry::kBlockHeaderBytes + geometry_.key_bytes;
   }
-  void prefetch_next_block() const;
   [[nodiscard]] std::uint16_t flags_of(std::uint32_t block) const;
   [[nodiscard]] bool block_holds(std::uint32_t block, const Key& key) const;
   [[nodiscard]] bool has_room(const Place& place, std::uint32_t pending) const;

@@ -81,6 +81,7 @@ class Worker {
     Counter evicted, put_back, merged, merges_dropped;
     Histogram visible, batch_time;
   };
+  static constexpr std::uint32_t kVersionsAhead = 2;
   enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
 
   Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, FeatureSet features,
@@ -128,6 +129,7 @@ class Worker {
   // worker_ahead.cc
   void look_ahead(std::uint32_t ring);
   void ask_for(std::uint32_t count);
+  void ask_for_version(std::uint32_t at) const;
 
   // worker_redo.cc: at attach.
   Status redo();

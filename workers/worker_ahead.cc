@@ -48,4 +48,13 @@ void Worker::ask_for(std::uint32_t count) {
   }
 }
 
+/// Asks for what applying the batch's record `at` will read and write, while others are applied.
+void Worker::ask_for_version(std::uint32_t at) const {
+  if (at >= batch_count_) return;
+  const BatchRecord& record = batch_[at];
+  if (record.kind != LogKind::kApplied || record.follows) return;
+  if (record.position == ShardWriter::kNowhere) return;
+  shards_[record.shard_index].prefetch_version(record.position);
+}
+
 }  // namespace deja

@@ -201,6 +201,7 @@ void Worker::note_applied(BatchRecord& record) {
 /// Steps 3 and 4.
 void Worker::apply_batch() {
   for (std::uint32_t at = 0; at < batch_count_; ++at) {
+    ask_for_version(at + kVersionsAhead);
     const BatchRecord& record = batch_[at];
     if (record.kind != LogKind::kApplied || record.follows) continue;
     if (record.position != ShardWriter::kNowhere) {
