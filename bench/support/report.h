@@ -82,6 +82,7 @@ class Report {
   /// A sentence that belongs to the figures: which of journal and write-behind ran, say.
   void note(const std::string& sentence) {
     std::printf("  %s\n", sentence.c_str());
+    std::fflush(stdout);
     notes_.push_back(text(sentence));
   }
 

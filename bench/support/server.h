@@ -1,12 +1,16 @@
 // A real `deja serve` from the folder of the benchmark's program, on a scratch directory, with one
-// stream on a unix socket; stopped by its signal at the end. One thread.
+// stream on a unix socket, and where asked HTTP on loopback; stopped by its signal at the end. One
+// thread.
 #pragma once
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -19,19 +23,29 @@
 
 namespace deja::bench {
 
+struct ServerOptions {
+  /// What follows the appliance's name and directory in the config, and all further tables but
+  /// [listen] and [durability].
+  std::string appliance;
+  bool http = false;
+  /// Where a scratch directory for the journal is made, and one for a private Redis beside it;
+  /// empty: on tmpfs, with the rest.
+  std::string journal_under;
+};
+
 class Server {
  public:
-  /// `appliance`: what follows the appliance's name and directory in the config, and all further
-  /// tables but [listen] and [durability].
-  explicit Server(const std::string& appliance) {
-    char path[] = "/dev/shm/deja-bench-XXXXXX";
-    if (mkdtemp(path) == nullptr) give_up("no scratch directory on /dev/shm");
-    directory_ = path;
+  explicit Server(const std::string& appliance) : Server(ServerOptions{appliance, false, ""}) {}
+  explicit Server(const ServerOptions& options) {
+    directory_ = scratch("/dev/shm");
+    if (options.http) http_port_ = free_port();
+    durable_ = options.journal_under.empty() ? directory_ : scratch(options.journal_under);
     std::ofstream(directory_ + "/bench.toml")
-        << "[listen]\nhttp = \"\"\nconsole = \"\"\nstream = [\"unix:" << socket()
-        << "\"]\n[durability]\nack = \"applied\"\ndirectory = \"" << directory_
+        << "[listen]\nhttp = \"" << (options.http ? "127.0.0.1:" + std::to_string(http_port_) : "")
+        << "\"\nconsole = \"\"\nstream = [\"unix:" << socket()
+        << "\"]\n[durability]\nack = \"applied\"\ndirectory = \"" << durable_
         << "/durable\"\n[appliance]\nname = \"bench\"\ndirectory = \"" << directory_ << "\"\n"
-        << appliance;
+        << options.appliance;
     int ready[2];
     if (pipe(ready) != 0) give_up("no pipe");
     pid_ = fork();
@@ -61,11 +75,16 @@ class Server {
     kill(pid_, SIGTERM);
     waitpid(pid_, nullptr, 0);
     std::filesystem::remove_all(directory_);
+    std::filesystem::remove_all(durable_);
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   [[nodiscard]] std::string socket() const { return directory_ + "/stream.sock"; }
+  /// On 127.0.0.1.
+  [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+  /// The supervisor's; all others are its children.
+  [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] std::string segment() const { return directory_ + "/deja-bench"; }
   /// The process that has a place now, "worker-0"; 0: nobody.
@@ -81,7 +100,28 @@ class Server {
   }
 
  private:
+  static std::string scratch(const std::string& under) {
+    std::string path = under + "/deja-bench-XXXXXX";
+    if (mkdtemp(path.data()) == nullptr) give_up("no scratch directory");
+    return path;
+  }
+  static std::uint16_t free_port() {
+    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* any = reinterpret_cast<sockaddr*>(&address);
+    if (bind(descriptor, any, size) != 0 || getsockname(descriptor, any, &size) != 0) {
+      give_up("no free port");
+    }
+    close(descriptor);
+    return ntohs(address.sin_port);
+  }
+
+  std::uint16_t http_port_ = 0;
   std::string directory_;
+  std::string durable_;
   pid_t pid_ = -1;
 };
 
