@@ -11,6 +11,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -73,14 +74,17 @@ class PeerCores {
 struct Way {
   Samples million_per_s;
   Samples cpu_ns;
+  std::map<std::string, Samples> parts_ns;
   Pace add(const Pace& pace) {
     million_per_s.add(pace.million_per_s);
     cpu_ns.add(pace.cpu_ns);
+    for (const auto& [name, ns] : pace.parts_ns) parts_ns[name].add(ns);
     return pace;
   }
   void show(Report& report, const std::string& name) {
     report.figure(name, "M/s", million_per_s);
-    report.figure(name + ": CPU", "ns", cpu_ns);
+    report.figure(name + ": CPU of an event", "ns", cpu_ns);
+    for (auto& [part, ns] : parts_ns) report.figure(name + ": … " + part, "ns", ns);
   }
 };
 
@@ -92,6 +96,14 @@ class Bench {
         events_(report.count("events", 1'000'000, 2'048)),
         rounds_(report.count("rounds", 5, 1)),
         visitors_(users_, true) {}
+
+  /// The stream alone, for a profiler.
+  void stream_only() {
+    LoadedAppliance deja(options("", false), visitors_);
+    Way raw;
+    for (std::uint64_t round = 0; round < rounds_; ++round) (void)raw.add(deja.stream(events_));
+    raw.show(report_, "stream, frames encoded ahead");
+  }
 
   /// Acks "applied": the stream, HTTP, Redis.
   void applied() {
@@ -240,7 +252,7 @@ class Bench {
     run();
     const auto took_ns = static_cast<double>(steady_ns() - begin);
     const auto count = static_cast<double>(events);
-    return {1e3 * count / took_ns, static_cast<double>(cpu_ns() - cpu_before) / count};
+    return {1e3 * count / took_ns, static_cast<double>(cpu_ns() - cpu_before) / count, {}};
   }
 
   Report& report_;
@@ -256,6 +268,10 @@ class Bench {
 int main(int argument_count, char** arguments) {
   deja::bench::Report report("throughput", argument_count, arguments);
   deja::bench::Bench bench(report);
+  if (report.count("stream_only", 0, 0) != 0) {
+    bench.stream_only();
+    return 0;
+  }
   if (report.count("applied", 1, 1) != 0) bench.applied();
   if (report.count("variants", 1, 1) != 0) bench.all_that_runs();
   if (report.count("durable", 1, 1) != 0) bench.durable();

@@ -92,17 +92,30 @@ class LoadedAppliance {
            "\nshards = 64\nkey_bytes = 16\n[redis]\nurl = \"local\"\nflush_every = " +
            (options.write_behind ? "\"200ms\"\n" : "\"1h\"\n") + kShopEvents + kShopFeatures;
   }
-  [[nodiscard]] std::uint64_t cpu_ns() const {
-    return cpu_ns_of_family(server_.pid()) + cpu_ns_of_this_thread();
+  /// CPU by who; under "all" also those that are not named: supervisor, private Redis.
+  [[nodiscard]] std::map<std::string, std::uint64_t> cpu_ns() const {
+    std::map<std::string, std::uint64_t> parts;
+    for (const char* name : {"ingest", "worker-0", "keeper"}) {
+      parts[name] = cpu_ns_of_process(server_.holder(name));
+    }
+    parts["client"] = cpu_ns_of_this_thread();
+    parts["all"] = cpu_ns_of_family(server_.pid()) + parts["client"];
+    return parts;
   }
   template <typename Run>
   Pace paced(Run run) {
-    const std::uint64_t cpu_before = cpu_ns();
+    const auto before = cpu_ns();
     const std::int64_t begin = steady_ns();
     const auto events = static_cast<double>(run());
     const auto took_ns = static_cast<double>(steady_ns() - begin);
     (void)fence_.run(1);  // its ack says that the journal has all before it
-    return {1e3 * events / took_ns, static_cast<double>(cpu_ns() - cpu_before) / events};
+    Pace pace{1e3 * events / took_ns, 0, {}};
+    for (const auto& [name, spent_ns] : cpu_ns()) {
+      pace.parts_ns[name] = static_cast<double>(spent_ns - before.at(name)) / events;
+    }
+    pace.cpu_ns = pace.parts_ns["all"];
+    pace.parts_ns.erase("all");
+    return pace;
   }
 
   Server server_;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <system_error>
 
@@ -16,7 +17,8 @@ namespace deja::bench {
 /// What a run came to.
 struct Pace {
   double million_per_s = 0;
-  double cpu_ns = 0;  ///< of all who took part, per event
+  double cpu_ns = 0;                            ///< of all who took part, per event
+  std::map<std::string, double> parts_ns = {};  ///< of it, by who, where that is told apart
 };
 
 /// Nanoseconds that `pid` has been on a core.
