@@ -16,11 +16,11 @@
 namespace deja::bench {
 
 /// Event `number` of the shop as Segment's SDKs write it.
-[[nodiscard]] inline std::string shop_event_json(std::uint64_t number, const std::string& user,
+[[nodiscard]] inline std::string shop_event_json(std::uint64_t number, std::uint64_t user,
                                                  const std::string& id) {
-  const ShopEvent about(number);
+  const ShopEvent about(number, user);
   const std::string price = std::to_string(static_cast<int>(about.price)) + ".5";
-  std::string json = R"({"type":"track","messageId":")" + id + R"(","userId":")" + user;
+  std::string json = R"({"type":"track","messageId":")" + id + R"(","userId":")" + user_name(user);
   if (about.kind == ShopEvent::Kind::kOrder) {
     return json + R"(","event":"Order Completed","properties":{"revenue":)" + price + "}}";
   }
@@ -35,12 +35,11 @@ class HttpLoad {
   HttpLoad(std::uint16_t port, std::uint32_t connections, std::uint32_t batch_events,
            FreshTexts& texts)
       : texts_(texts), batch_events_(batch_events) {
-    std::uint64_t number = 0;
-    for (std::uint32_t at = 0; at < connections; ++at) {
+    for (std::uint64_t first = 0; exchanges_.size() < connections; first += batch_events) {
       std::string body = R"({"batch":[)";
       for (std::uint32_t event = 0; event < batch_events; ++event) {
-        body += (event == 0 ? "" : ",") +
-                shop_event_json(number++, std::string(FreshTexts::kAnyUser), FreshTexts::any_id());
+        body += event == 0 ? "" : ",";
+        body += shop_event_json(first + event, FreshTexts::kAnyUser, FreshTexts::any_id());
       }
       body += "]}";
       body_bytes_ = body.size();
@@ -49,7 +48,7 @@ class HttpLoad {
           "POST /v1/batch HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json"
           "\r\nContent-Length: " +
           std::to_string(body.size()) + "\r\n\r\n" + body;
-      exchange.events = fresh_places(exchange.request, batch_events);
+      exchange.events = FreshTexts::places(exchange.request, first, batch_events);
       exchanges_.push_back(std::move(exchange));
     }
   }
@@ -88,8 +87,7 @@ class HttpLoad {
 
   std::uint64_t ask(Exchange& exchange) {
     for (const FreshPlaces& places : exchange.events) {
-      texts_.put_user(exchange.request.data() + places.user);
-      texts_.put_id(exchange.request.data() + places.id);
+      texts_.put(exchange.request.data(), places);
     }
     exchange.answer.clear();
     exchange.socket.send(exchange.request);

@@ -36,7 +36,7 @@ class LoadedAppliance {
         fence_(server_.socket(), ProducerAck::kDurable, 1, texts_),
         stream_(server_.socket(), ProducerAck::kApplied, batch_events_, texts_),
         durable_(server_.socket(), ProducerAck::kDurable, batch_events_, texts_) {
-    for (std::uint64_t at = 0; at < 50'000; ++at) names_.push_back(user_name(visitors.next()));
+    for (std::uint64_t at = 0; at < 50'000; ++at) users_.push_back(visitors.next());
     std::uint64_t user = 0;
     FreshTexts everybody(options.users, 1, [&] { return user++; });
     StreamLoad(server_.socket(), ProducerAck::kApplied, batch_events_, everybody)
@@ -71,7 +71,7 @@ class LoadedAppliance {
     return paced([&] {
       for (std::uint64_t event = 0; event < events; ++event) {
         // Its id is of the producer's making.
-        ProducerEvent next = shop_event(event, names_[event % names_.size()], "");
+        ProducerEvent next = shop_event(event, users_[event % users_.size()], "");
         while (producer.send(next) == SendOutcome::kFull) producer.poll(100'000);
       }
       if (!producer.flush(30'000'000)) give_up("the producer's events were not acknowledged");
@@ -124,7 +124,7 @@ class LoadedAppliance {
   StreamLoad fence_;
   StreamLoad stream_;
   StreamLoad durable_;
-  std::vector<std::string> names_;
+  std::vector<std::uint64_t> users_;
   std::size_t http_event_bytes_ = 0;
 };
 

@@ -25,8 +25,9 @@ class RedisLoad {
     batches_.clear();
     for (std::uint64_t event = 0; event < events; ++event) {
       if (event % kBatchEvents == 0) batches_.emplace_back();
-      const ShopEvent about(number_++);
-      const std::string user = user_name(next_user());
+      const std::uint64_t who = next_user();
+      const ShopEvent about(number_++, who);
+      const std::string user = user_name(who);
       const char* count = about.kind == ShopEvent::Kind::kOrder  ? "orders"
                           : about.kind == ShopEvent::Kind::kCart ? "carts"
                                                                  : "views";
@@ -43,8 +44,8 @@ class RedisLoad {
     batches_.clear();
     for (std::uint64_t event = 0; event < events; ++event) {
       if (event % kBatchEvents == 0) batches_.emplace_back();
-      const ShopEvent about(number_++);
-      add({"XADD", "events", "MAXLEN", "~", "100000", "*", "user", user_name(number_ % 1000),
+      const ShopEvent about(number_, number_ % 1000);
+      add({"XADD", "events", "MAXLEN", "~", "100000", "*", "user", user_name(number_++ % 1000),
            "item", about.item, "category", about.category, "price", std::to_string(about.price)});
       ++batches_.back().events;
     }

@@ -14,6 +14,7 @@
 #include "bench/support/fresh_texts.h"
 #include "bench/support/servers.h"
 #include "bench/support/shop.h"
+#include "bench/support/users.h"
 #include "ingest/producer_encoder.h"
 #include "ingest/stream_frame.h"
 #include "shm/capnp_view.h"
@@ -21,11 +22,11 @@
 namespace deja::bench {
 
 /// Event `number` of the shop as a producer has it.
-[[nodiscard]] inline ProducerEvent shop_event(std::uint64_t number, std::string user,
+[[nodiscard]] inline ProducerEvent shop_event(std::uint64_t number, std::uint64_t user,
                                               std::string id) {
-  const ShopEvent about(number);
+  const ShopEvent about(number, user);
   ProducerEvent event;
-  event.user_id = std::move(user);
+  event.user_id = user_name(user);
   event.message_id = std::move(id);
   if (about.kind == ShopEvent::Kind::kOrder) {
     event.name = "Order Completed";
@@ -49,18 +50,18 @@ class StreamLoad {
     const auto hello = encoder.hello(options);
     socket_.send({reinterpret_cast<const char*>(hello.data()), hello.size()});
     while (credit_events_ == 0) read_some();
-    for (std::uint64_t number = 0; frames_.size() < kFrames;) {
+    for (std::uint64_t first = 0; frames_.size() < kFrames; first += batch_events) {
       std::vector<ProducerEvent> events;
       while (events.size() < batch_events) {
         events.push_back(
-            shop_event(number++, std::string(FreshTexts::kAnyUser), FreshTexts::any_id()));
+            shop_event(first + events.size(), FreshTexts::kAnyUser, FreshTexts::any_id()));
       }
       std::vector<const ProducerEvent*> pointers;
       for (const ProducerEvent& event : events) pointers.push_back(&event);
       const auto bytes = encoder.batch(kAnySequence, 0, pointers);
       PreparedFrame frame;
       frame.bytes.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      frame.events = fresh_places(frame.bytes, batch_events);
+      frame.events = FreshTexts::places(frame.bytes, first, batch_events);
       frame.sequence = frame.bytes.find(
           std::string_view(reinterpret_cast<const char*>(&kAnySequence), sizeof kAnySequence));
       if (frame.sequence == std::string::npos) give_up("a frame lacks its sequence");
@@ -76,8 +77,7 @@ class StreamLoad {
       while ((sent_batches_ - acked_batches_ + 1) * batch_events_ > credit_events_) read_some();
       PreparedFrame& frame = frames_[sent_batches_ % kFrames];
       for (const FreshPlaces& places : frame.events) {
-        texts_.put_user(frame.bytes.data() + places.user);
-        texts_.put_id(frame.bytes.data() + places.id);
+        texts_.put(frame.bytes.data(), places);
       }
       ++sent_batches_;
       std::memcpy(frame.bytes.data() + frame.sequence, &sent_batches_, sizeof sent_batches_);
