@@ -1,170 +1,185 @@
-// From an event sent over a unix-socket stream until another process sees the changed profile,
-// against Redis's own way to the same: XADD by the client, XREAD by a consumer, HSET, and the HGET
-// that finds it. Both in one run, in turns, one event at a time, wait = "adaptive". A real `deja
-// serve` from the folder of this program, on a scratch directory.
+// From before an event is handed over until another process sees the changed profile: through a
+// real `deja serve` with wait = "spin" and with wait = "adaptive", over its unix-socket stream and
+// over a kept HTTP connection; beside a raw way with the same processes on the same cores that
+// decodes and applies nothing (support/raw_way.h), and Redis's own way (support/redis_way.h) where
+// its parties do best. In turns, one event at a time, everybody else at rest. On two cores the
+// client, ingest and the worker are three parties: placement=N puts them elsewhere
+// (support/parties.h).
 #include <unistd.h>
 
-#include <cstring>
+#include <functional>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "bench/support/redis_peer.h"
+#include "bench/support/raw_way.h"
+#include "bench/support/redis_way.h"
 #include "bench/support/report.h"
 #include "bench/support/samples.h"
 #include "bench/support/server.h"
-#include "ingest/producer.h"
-#include "shm/base/clock.h"
-#include "shm/deja.h"
+#include "bench/support/visible_profile.h"
+#include "shm/segment.h"
 
 namespace deja::bench {
 namespace {
 
-constexpr std::int64_t kPauseUs = 500;  // both sides idle between two events, as visitors are
-constexpr std::int64_t kGiveUpNs = 2'000'000'000;
-constexpr const char* kUser = "bench-user";
+constexpr const char* kShop =
+    "[events]\nview = { track = \"Product Viewed\", item = \"properties.product_id\" }\n"
+    "[features]\nviews = { type = \"count\", event = \"view\" }\n"
+    "views_1h = { type = \"count\", event = \"view\", window = \"1h\" }\n"
+    "recent = { type = \"recent\", event = \"view\", of = \"item\", keep = 8 }\n";
 
-/// Ours: one event through the producer, seen by polling libdeja.
-class OurWay {
- public:
-  explicit OurWay(const Server& server) {
-    ProducerOptions options;
-    options.address = "unix:" + server.socket();
-    options.batch_events = 1;
-    options.linger_us = 0;
-    Result<std::unique_ptr<Producer>> producer = Producer::open(options);
-    if (!producer.ok()) give_up(producer.error().message().c_str());
-    producer_ = std::move(*producer);
-    if (deja_open("bench", server.directory().c_str(), &appliance_) != DEJA_OK) {
-      give_up("can't open the appliance");
-    }
-    profile_.resize(deja_profile_bytes(appliance_) / 8);
-    event_.name = "Product Viewed";
-    event_.user_id = kUser;
-    event_.properties = {{"product_id", "p1"}};
-    (void)producer_->send(event_);
-    if (!producer_->flush(5'000'000)) give_up("the first event was not acknowledged");
-  }
-  ~OurWay() { deja_close(appliance_); }
-  OurWay(const OurWay&) = delete;
-  OurWay& operator=(const OurWay&) = delete;
+struct Wait {
+  const char* name;
+  const char* raw;
+  bool spins;
+};
+constexpr Wait kSpin{"spin", "spinning", true};
+constexpr Wait kAdaptive{"adaptive", "asleep", false};
 
-  double once() {
-    const std::uint64_t before = sequence();
-    const std::int64_t begin = steady_ns();
-    if (producer_->send(event_) != SendOutcome::kTaken) give_up("an event was not taken");
-    while (sequence() == before) {
-      if (steady_ns() - begin > kGiveUpNs) give_up("an event did not become visible");
-      sched_yield();  // two cores, three parties: the reader must not hold the one that is needed
-    }
-    const std::int64_t end = steady_ns();
-    if (!producer_->flush(1'000'000)) give_up("an event was not acknowledged");
-    return static_cast<double>(end - begin);
-  }
-
- private:
-  [[nodiscard]] std::uint64_t sequence() {
-    auto* profile = reinterpret_cast<deja_profile*>(profile_.data());
-    const deja_key user = deja_user(kUser, static_cast<std::uint32_t>(std::strlen(kUser)));
-    return deja_get(appliance_, user, profile) == DEJA_OK ? deja_sequence(profile) : 0;
-  }
-
-  std::unique_ptr<Producer> producer_;
-  deja_appliance* appliance_ = nullptr;
-  std::vector<std::uint64_t> profile_;
-  ProducerEvent event_;
+struct Plan {
+  Placement placement;
+  std::vector<int> cores;
+  std::uint64_t warm_up, rounds, events, pause_us;
 };
 
-/// Theirs: a consumer thread blocks in XREAD and writes the profile; the client polls with HGET.
-class RedisWay {
- public:
-  explicit RedisWay(const RedisPeer& redis)
-      : client_(redis.connect()), consumer_connection_(redis.connect()) {
-    consumer_ = std::thread([this] { consume(); });
-  }
-  ~RedisWay() {
-    (void)command(client_, "XADD events * user %s number stop", kUser);
-    consumer_.join();
-  }
-  RedisWay(const RedisWay&) = delete;
-  RedisWay& operator=(const RedisWay&) = delete;
+/// One way and what it took, in µs.
+struct Way {
+  std::string name;
+  std::function<double()> once_ns;
+  Parties parties;  // held while it is another's turn
+  Samples all;
+  std::vector<double> p50, p99;  // of each round
 
-  double once() {
-    const std::string wanted = std::to_string(++number_);
-    const std::int64_t begin = steady_ns();
-    (void)command(client_, "XADD events MAXLEN ~ 1000 * user %s number %s", kUser, wanted.c_str());
-    for (;;) {
-      const Reply seen = command(client_, "HGET profile:%s number", kUser);
-      if (seen->type == REDIS_REPLY_STRING && wanted == seen->str) break;
-      if (steady_ns() - begin > kGiveUpNs) give_up("Redis's event did not become visible");
+  void turn(const Plan& plan, bool keep) {
+    parties.go();
+    Samples round;
+    for (std::uint64_t event = 0; event < plan.warm_up + plan.events; ++event) {
+      usleep(static_cast<useconds_t>(plan.pause_us));
+      const double took_us = once_ns() / 1000;
+      if (event < plan.warm_up) continue;
+      round.add(took_us);
+      if (keep) all.add(took_us);
     }
-    return static_cast<double>(steady_ns() - begin);
+    parties.hold();
+    p50.push_back(round.median());
+    p99.push_back(round.quantile(0.99));
   }
-
- private:
-  void consume() {
-    std::string last = "0";
-    for (;;) {
-      const Reply reply =
-          command(consumer_connection_, "XREAD BLOCK 0 STREAMS events %s", last.c_str());
-      const redisReply* entries = reply->element[0]->element[1];
-      for (std::size_t at = 0; at < entries->elements; ++at) {
-        const redisReply* entry = entries->element[at];
-        last = entry->element[0]->str;
-        const std::string number = entry->element[1]->element[3]->str;
-        if (number == "stop") return;
-        (void)command(consumer_connection_, "HSET profile:%s number %s", kUser, number.c_str());
-      }
-    }
-  }
-
-  Connection client_;
-  Connection consumer_connection_;
-  std::thread consumer_;
-  std::uint64_t number_ = 0;
 };
+
+Samples ratios(const std::vector<double>& over, const std::vector<double>& under) {
+  Samples all;
+  for (std::size_t round = 0; round < over.size(); ++round) all.add(over[round] / under[round]);
+  return all;
+}
+
+Samples differences(const std::vector<double>& of, const std::vector<double>& from) {
+  Samples all;
+  for (std::size_t round = 0; round < of.size(); ++round) all.add(of[round] - from[round]);
+  return all;
+}
+
+/// Redis's parties on one core, on two, or unpinned: whichever did best in this round.
+void redis_turn(const Plan& plan, RedisWay& redis, Way& way) {
+  Way best = way;
+  for (const auto cores :
+       {RedisWay::Cores::kOne, RedisWay::Cores::kServerApart, RedisWay::Cores::kAny}) {
+    redis.place(cores);
+    Way tried = way;
+    tried.turn(plan, true);
+    if (best.p50.size() == way.p50.size() || tried.p50.back() < best.p50.back()) best = tried;
+  }
+  way = best;
+  static_cast<void>(pin_this_thread(plan.cores[plan.placement.client]));
+}
+
+std::string config(const Plan& plan, const Wait& wait) {
+  const auto core = [&](unsigned place) { return std::to_string(plan.cores[place]); };
+  return "profiles = 10_000\nshards = 16\n[cpu]\nwait = \"" + std::string(wait.name) +
+         "\"\ningest = [" + core(plan.placement.ingest) + "]\nworkers = [" +
+         core(plan.placement.worker) + "]\n" + kShop;
+}
+
+void draw(Report& report, const std::string& curve, Samples& samples) {
+  for (int percent = 1; percent < 100; ++percent) {
+    report.point("visible_latency", curve, samples.quantile(percent / 100.0), percent / 100.0);
+  }
+  for (const double share : {0.995, 0.999}) {
+    report.point("visible_latency", curve, samples.quantile(share), share);
+  }
+}
+
+void tell(Report& report, Way& way) {
+  Samples p99;
+  for (const double round : way.p99) p99.add(round);
+  report.figure(way.name, "µs", way.all);
+  report.figure(way.name + ": p99", "µs", p99);
+  draw(report, way.name, way.all);
+}
+
+void compare(Report& report, const Plan& plan, const Wait& wait, RedisWay& redis) {
+  static_cast<void>(pin_this_thread(plan.cores[plan.placement.client]));
+  const Server server({config(plan, wait), true, false, ""});
+  VisibleProfile profile("bench", server.directory(), plan.placement.client_shares());
+  StreamWay stream(server.socket(), profile);
+  HttpWay http(server.http_port(), profile);
+  RawWay raw(visible_event_bytes(), plan.placement, plan.cores, wait.spins);
+  const Parties ours({server.holder("ingest"), server.holder("worker-0")});
+  const std::string waiting = std::string(", ") + wait.name;
+  Way streamed{"stream → libdeja" + waiting, [&] { return stream.once(); }, ours, {}, {}, {}};
+  Way posted{"HTTP → libdeja" + waiting, [&] { return http.once(); }, ours, {}, {}, {}};
+  Way bare{
+      std::string("raw way, ") + wait.raw, [&] { return raw.once(); }, raw.parties(), {}, {}, {}};
+  Way theirs{std::string("Redis XADD → XREAD → HSET → HGET, beside ") + wait.name,
+             [&] { return redis.once(); },
+             {},
+             {},
+             {},
+             {}};
+  for (Way* way : {&streamed, &bare}) way->parties.hold();
+  for (std::uint64_t round = 0; round < plan.rounds; ++round) {
+    for (Way* way : {&streamed, &bare, &posted}) way->turn(plan, true);
+    redis_turn(plan, redis, theirs);
+  }
+  ours.go();
+  for (Way* way : {&streamed, &posted, &bare, &theirs}) tell(report, *way);
+
+  Samples over_raw = ratios(streamed.p50, bare.p50);
+  Samples below_redis = ratios(theirs.p50, streamed.p50);
+  Samples tail = ratios(streamed.p99, theirs.p99);
+  Samples more = differences(posted.p50, streamed.p50);
+  const std::string of = std::string(": ") + wait.name;
+  report.at_most("p50" + of + " / raw way " + wait.raw, over_raw, wait.spins ? 1.75 : 1.3);
+  report.at_least("p50" + of + ": Redis's way / ours", below_redis, wait.spins ? 8 : 2.5);
+  if (wait.spins) {
+    report.at_most("p99" + of + " / Redis's way", tail, 0.2);
+  } else {
+    report.ratio("p99" + of + " / Redis's way", tail);
+  }
+  report.at_most("p50" + of + ": HTTP, kept connection, beyond the stream", more, 25, "µs");
+}
 
 void run(Report& report) {
-  const std::uint64_t warm_up = report.count("warm_up", 200, 3);
-  const std::uint64_t rounds = report.count("rounds", 30, 1);
-  const std::uint64_t events = report.count("events", 100, 5);
-  const Server server(
-      "profiles = 10_000\nshards = 16\n"
-      "[cpu]\nwait = \"adaptive\"\n"
-      "[events]\nview = { track = \"Product Viewed\", item = \"properties.product_id\" }\n"
-      "[features]\nviews = { type = \"count\", event = \"view\" }\n"
-      "views_1h = { type = \"count\", event = \"view\", window = \"1h\" }\n"
-      "recent = { type = \"recent\", event = \"view\", of = \"item\", keep = 8 }\n");
-  const RedisPeer redis;
-  OurWay ours(server);
-  RedisWay theirs(redis);
-  for (std::uint64_t event = 0; event < warm_up; ++event) {
-    (void)ours.once();
-    (void)theirs.once();
+  Plan plan{{},
+            usable_cores(),
+            report.count("warm_up", 20, 2),
+            report.count("rounds", 15, 1),
+            report.count("events", 300, 5),
+            report.count("pause_us", 500, 500)};
+  const std::size_t spread = plan.cores.size() >= 3 ? 4 : plan.cores.size() == 2 ? 0 : 3;
+  plan.placement = kPlacements[report.count("placement", spread, spread)];
+  for (const unsigned place :
+       {plan.placement.client, plan.placement.ingest, plan.placement.worker}) {
+    if (place >= plan.cores.size()) give_up("there are not so many cores for this placement");
   }
-  Samples our_times;
-  Samples their_times;
-  Samples ratios;
-  for (std::uint64_t round = 0; round < rounds; ++round) {
-    Samples our_round;
-    Samples their_round;
-    const auto measure = [events](auto& way, Samples& samples_of_round, Samples& all) {
-      for (std::uint64_t event = 0; event < events; ++event) {
-        usleep(kPauseUs);
-        const double microseconds = way.once() / 1000;
-        samples_of_round.add(microseconds);
-        all.add(microseconds);
-      }
-    };
-    measure(ours, our_round, our_times);
-    measure(theirs, their_round, their_times);
-    ratios.add(their_round.median() / our_round.median());
-  }
-  report.figure("deja stream → libdeja, adaptive", "µs", our_times);
-  report.figure("Redis XADD → XREAD → HSET → HGET", "µs", their_times);
-  report.at_least("p50: Redis's way / ours, adaptive", ratios, 2.5);
-  report.note(
-      "unix sockets, one event at a time, all asleep before it; journal and write-behind ran");
+  report.plot("visible_latency", "From an event until another process sees it", "µs",
+              "share of events", "x");
+  RedisWay redis(plan.cores);
+  compare(report, plan, kSpin, redis);
+  compare(report, plan, kAdaptive, redis);
+  report.note("who shares a core, ours and the raw way: " + std::string(plan.placement.name) +
+              "; Redis's where it did best in each round");
+  report.note("one event at a time, everybody at rest before it; journal and write-behind ran");
 }
 
 }  // namespace

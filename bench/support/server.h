@@ -1,12 +1,10 @@
 // A real `deja serve` from the folder of the benchmark's program, on a scratch directory, with one
-// stream on a unix socket, and where asked HTTP on loopback; stopped by its signal at the end. One
-// thread.
+// stream on a unix socket and, where asked, HTTP and the console on ports of loopback; stopped by
+// its signal at the end. One thread.
 #pragma once
 
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +18,7 @@
 
 #include "bench/support/servers.h"
 #include "shm/place_lock.h"
+#include "tools/serve/start_report.h"
 
 namespace deja::bench {
 
@@ -28,6 +27,7 @@ struct ServerOptions {
   /// [listen] and [durability].
   std::string appliance;
   bool http = false;
+  bool console = false;
   /// Where a scratch directory for the journal is made, and one for a private Redis beside it;
   /// empty: on tmpfs, with the rest.
   std::string journal_under;
@@ -35,17 +35,30 @@ struct ServerOptions {
 
 class Server {
  public:
-  explicit Server(const std::string& appliance) : Server(ServerOptions{appliance, false, ""}) {}
+  explicit Server(const std::string& appliance)
+      : Server(ServerOptions{appliance, false, false, ""}) {}
   explicit Server(const ServerOptions& options) {
     directory_ = scratch("/dev/shm");
-    if (options.http) http_port_ = free_port();
     durable_ = options.journal_under.empty() ? directory_ : scratch(options.journal_under);
+    const auto port = [](bool wanted) { return wanted ? "127.0.0.1:0" : ""; };
     std::ofstream(directory_ + "/bench.toml")
-        << "[listen]\nhttp = \"" << (options.http ? "127.0.0.1:" + std::to_string(http_port_) : "")
-        << "\"\nconsole = \"\"\nstream = [\"unix:" << socket()
+        << "[listen]\nhttp = \"" << port(options.http) << "\"\nconsole = \""
+        << port(options.console) << "\"\nstream = [\"unix:" << socket()
         << "\"]\n[durability]\nack = \"applied\"\ndirectory = \"" << durable_
         << "/durable\"\n[appliance]\nname = \"bench\"\ndirectory = \"" << directory_ << "\"\n"
         << options.appliance;
+    start();
+  }
+  ~Server() {
+    if (pid_ > 0) stop();
+    std::filesystem::remove_all(directory_);
+    std::filesystem::remove_all(durable_);
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Once more, after stop() or kill_tree(); returns when it serves.
+  void start() {
     int ready[2];
     if (pipe(ready) != 0) give_up("no pipe");
     pid_ = fork();
@@ -71,18 +84,21 @@ class Server {
       give_up("deja serve did not get ready");
     }
   }
-  ~Server() {
+
+  /// As a person stops it: all is flushed, and nothing is served then.
+  void stop() {
     kill(pid_, SIGTERM);
     waitpid(pid_, nullptr, 0);
-    std::filesystem::remove_all(directory_);
-    std::filesystem::remove_all(durable_);
+    pid_ = -1;
   }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
 
   [[nodiscard]] std::string socket() const { return directory_ + "/stream.sock"; }
   /// On 127.0.0.1.
-  [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+  [[nodiscard]] std::uint16_t http_port() const {
+    const auto report = StartReport::read(segment() + "/report");
+    if (!report.ok()) give_up("the appliance did not say where it listens");
+    return static_cast<std::uint16_t>(std::stoul(report->http.substr(report->http.rfind(':') + 1)));
+  }
   /// The supervisor's; all others are its children.
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
@@ -98,6 +114,15 @@ class Server {
       if (const pid_t pid = holder(process); pid > 0) kill(pid, SIGKILL);
     }
   }
+  /// Likewise, and all of it is gone when this returns: its segment is there still.
+  void kill_tree() {
+    kill_all();
+    waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+    for (const char* process : {"ingest", "worker-0", "keeper"}) {
+      while (holder(process) > 0) usleep(100);
+    }
+  }
 
  private:
   static std::string scratch(const std::string& under) {
@@ -105,21 +130,7 @@ class Server {
     if (mkdtemp(path.data()) == nullptr) give_up("no scratch directory");
     return path;
   }
-  static std::uint16_t free_port() {
-    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* any = reinterpret_cast<sockaddr*>(&address);
-    if (bind(descriptor, any, size) != 0 || getsockname(descriptor, any, &size) != 0) {
-      give_up("no free port");
-    }
-    close(descriptor);
-    return ntohs(address.sin_port);
-  }
 
-  std::uint16_t http_port_ = 0;
   std::string directory_;
   std::string durable_;
   pid_t pid_ = -1;
