@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <random>
 #include <vector>
@@ -84,7 +85,9 @@ struct Producer::State {
 
   std::vector<std::uint8_t> to_write;
   std::size_t written = 0;
-  std::vector<std::uint8_t> received;
+  std::vector<std::uint8_t>
+      received;          // never made smaller: clearing its room costs more than a send
+  std::size_t held = 0;  // bytes of it that are there
   ProducerStats stats;
   std::string last_token;
 
@@ -135,7 +138,7 @@ void Producer::State::disconnect(const std::string& why) {
   ack_level = ProducerAck::kOfServer;
   to_write.clear();
   written = 0;
-  received.clear();
+  held = 0;
   for (SentBatch& batch : in_flight) batch.written = false;
   if (!may_reconnect) {
     stage = Stage::kFailed;
@@ -194,11 +197,9 @@ void Producer::State::write_some() {
 
 void Producer::State::read_some() {
   while (socket >= 0) {
-    const std::size_t before = received.size();
-    received.resize(before + kReceiveBytes);
-    const ssize_t count = recv(socket, received.data() + before, kReceiveBytes, 0);
+    if (received.size() - held < kReceiveBytes) received.resize(held + kReceiveBytes);
+    const ssize_t count = recv(socket, received.data() + held, kReceiveBytes, 0);
     const int error_number = errno;
-    received.resize(before + static_cast<std::size_t>(count > 0 ? count : 0));
     if (count < 0 && error_number == EINTR) continue;
     if (count < 0 && (error_number == EAGAIN || error_number == EWOULDBLOCK)) return;
     if (count <= 0) {
@@ -206,9 +207,10 @@ void Producer::State::read_some() {
                             : Error{"receive from the appliance", error_number, ""}.message());
       return;
     }
+    held += static_cast<std::size_t>(count);
     std::size_t used = 0;
     while (socket >= 0) {
-      const Frame frame = first_frame(std::span(received).subspan(used));
+      const Frame frame = first_frame(std::span(received).first(held).subspan(used));
       if (frame.state == FrameState::kPartial) break;
       if (frame.state == FrameState::kBad) {
         disconnect("the appliance sent something that is not a frame");
@@ -218,7 +220,8 @@ void Producer::State::read_some() {
       used += frame.bytes;
     }
     if (socket < 0) return;
-    received.erase(received.begin(), received.begin() + static_cast<std::ptrdiff_t>(used));
+    held -= used;
+    std::memmove(received.data(), received.data() + used, held);
     if (count < static_cast<ssize_t>(kReceiveBytes)) return;
   }
 }
@@ -422,7 +425,12 @@ void Producer::State::pass(std::int64_t now_us, bool at_once) {
   if ((stage == Stage::kConnecting || stage == Stage::kGreeting) && now_us >= stage_deadline_us) {
     disconnect("no answer from " + options.address);
   }
-  // Reading comes first: a greeting or an ack may allow the batch that is due, and wait() takes it
+  // What can go goes at once, and does not wait until it was looked what came.
+  if (stage == Stage::kReady && !queue.empty()) {
+    make_batches(now_us, at_once);
+    write_some();
+  }
+  // Then comes reading: a greeting or an ack may allow the batch that is due, and wait() takes it
   // that nothing more could be sent.
   if (stage == Stage::kGreeting || stage == Stage::kReady) read_some();
   bring_back_later(now_us);
