@@ -437,7 +437,13 @@ void Loop::idle() {
     return;
   }
   state.ring->submit_and_wait(kSleepBoundNs);
-  if (bell != nullptr) bell->awake();
+  if (bell == nullptr) return;
+  // Its bytes are read when the ring tells of them.
+  if (state.bell_armed) {
+    bell->cancel_sleep();
+  } else {
+    bell->awake();
+  }
 }
 
 void Loop::begin_drain() {

@@ -190,6 +190,7 @@ bool UringRing::ready() {
 std::uint32_t UringRing::take_completions(std::uint32_t count_max, CompletionHandler& handler) {
   std::uint32_t count = 0;
   io_uring_cqe* entry = nullptr;
+  if (io_uring_cq_ready(&ring_) == 0) submit();  // what is ready in the kernel alone
   while (count < count_max && io_uring_cq_ready(&ring_) != 0) {
     if (io_uring_peek_cqe(&ring_, &entry) != 0) break;
     const std::uint32_t flags = entry->flags;

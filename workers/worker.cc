@@ -167,6 +167,7 @@ std::uint64_t Worker::duty_cycle() {
   if (fault_) return 0;
   if (!recovered_) return take_returned();
   stalled_ = false;
+  if (keeper_due_ != 0 && --keeper_due_ == 0) tell_keeper();
   std::uint64_t work_count = take_merges();
   for (std::uint32_t ring = 0; ring < rings_.size(); ++ring) {
     if (!ring_broken_[ring]) work_count += take_batch(ring);
@@ -195,7 +196,10 @@ Status Worker::run(const std::atomic<bool>& finish) {
         (!recovered_ || rings_empty())) {
       return Done{};
     }
-    idle_.wait(work_count, bell_, [this] { return has_input(); });
+    idle_.wait(work_count, bell_, [this] {
+      if (keeper_due_ != 0) tell_keeper();
+      return has_input();
+    });
   }
 }
 

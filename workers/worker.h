@@ -110,6 +110,11 @@ class Worker {
   void advance_sequences();
   void advance_positions(std::uint32_t ring);
   void store_applied_position(std::uint64_t position);
+  /// Rings the keeper for what was logged since it was rung last.
+  void tell_keeper() {
+    keeper_due_ = 0;
+    static_cast<void>(keeper_bell_->ring_if_asleep());
+  }
   /// Longer is nothing that the log takes.
   [[nodiscard]] std::uint32_t log_payload_max() const {
     return static_cast<std::uint32_t>(log_.capacity_bytes() / 4) - kDecisionBytes -
@@ -218,6 +223,10 @@ class Worker {
   Bell bell_;
   std::vector<BellRope> ingest_bells_;
   std::optional<BellRope> keeper_bell_;
+  /// To wake the keeper on another core takes this one some 10 us. Before that the core is given
+  /// away once, to whoever waits for what was just published and may need it.
+  static constexpr std::uint32_t kPassesBeforeKeeper = 2;
+  std::uint32_t keeper_due_ = 0;  // passes until the keeper is rung; 0: it need not be
   IdleStrategy idle_;
 
   ProcessFile process_;

@@ -30,7 +30,7 @@ std::uint32_t Worker::take_batch(std::uint32_t ring) {
   counters_.batches.add();
   show_counters();
   static_cast<void>(ingest_bells_[ring].ring_if_asleep());
-  static_cast<void>(keeper_bell_->ring_if_asleep());
+  if (keeper_due_ == 0) keeper_due_ = kPassesBeforeKeeper;
   counters_.batch_time.record(static_cast<std::uint64_t>(steady_ns() - began_ns));
   return batch_count_;
 }
