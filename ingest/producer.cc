@@ -425,10 +425,13 @@ void Producer::State::pass(std::int64_t now_us, bool at_once) {
   if ((stage == Stage::kConnecting || stage == Stage::kGreeting) && now_us >= stage_deadline_us) {
     disconnect("no answer from " + options.address);
   }
-  // What can go goes at once, and does not wait until it was looked what came.
+  // What can go goes at once, and does not wait until it was looked what came. Where nothing was
+  // under way before, no ack can have come.
   if (stage == Stage::kReady && !queue.empty()) {
+    const bool ack_may_be_there = !in_flight.empty();
     make_batches(now_us, at_once);
     write_some();
+    if (!ack_may_be_there && queue.empty() && stage == Stage::kReady) return;
   }
   // Then comes reading: a greeting or an ack may allow the batch that is due, and wait() takes it
   // that nothing more could be sent.

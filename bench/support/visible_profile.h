@@ -92,9 +92,10 @@ class StreamWay {
 
   /// One event, in ns.
   double once() {
+    ProducerEvent event = event_;
     const std::uint64_t before = profile_.sequence();
     const std::int64_t begin_ns = steady_ns();
-    if (producer_->send(event_) != SendOutcome::kTaken) give_up("an event was not taken");
+    if (producer_->send(std::move(event)) != SendOutcome::kTaken) give_up("an event was not taken");
     profile_.wait_past(before);
     const std::int64_t end_ns = steady_ns();
     if (!producer_->flush(1'000'000)) give_up("an event was not acknowledged");
