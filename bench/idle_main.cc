@@ -90,7 +90,7 @@ std::string config(const std::string& wait) {
 
 void cost_of(Report& report, const std::string& wait) {
   const bool spins = wait == "spin";
-  const Server server(config(wait), "127.0.0.1:0", "127.0.0.1:0");
+  const Server server({config(wait), true, true, ""});
   const std::uint64_t rounds = report.count("rounds", 10, 1);
   auto percent = watch(server, rounds, report.count("watch_ms", 2000, 300));
   const auto of = [&](const std::string& process) {
