@@ -52,6 +52,7 @@ class FilledTable {
     writer.publish(draft);
   }
 
+  [[nodiscard]] const SegmentFixture& fixture() const { return fixture_; }
   [[nodiscard]] const deja_appliance* handle() const { return handle_; }
   [[nodiscard]] const TableGeometry& geometry() const { return fixture_.segment().geometry(); }
 

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -41,6 +42,22 @@ class MemcachedPeer {
   /// False: not there. The value's bytes follow the first line in answer().
   bool get(const std::string& key) {
     send("get " + key + "\r\n");
+    receive();
+    return answer_.size() > 5;
+  }
+  [[nodiscard]] const std::string& answer() const { return answer_; }
+
+  /// A number of `stats`, or of `stats slabs`; 0 when it does not say it.
+  [[nodiscard]] double stat(const std::string& of, const std::string& name) {
+    send("stats" + (of.empty() ? "" : " " + of) + "\r\n");
+    receive();
+    const std::string line = "STAT " + name + " ";
+    const std::size_t at = answer_.find(line);
+    return at == std::string::npos ? 0 : std::strtod(answer_.c_str() + at + line.size(), nullptr);
+  }
+
+ private:
+  void receive() {
     answer_.clear();
     while (answer_.size() < 5 || answer_.compare(answer_.size() - 5, 5, "END\r\n") != 0) {
       char bytes[4096];
@@ -48,11 +65,7 @@ class MemcachedPeer {
       if (got <= 0) give_up("memcached hung up");
       answer_.append(bytes, static_cast<std::size_t>(got));
     }
-    return answer_.size() > 5;
   }
-  [[nodiscard]] const std::string& answer() const { return answer_; }
-
- private:
   void send(const std::string& bytes) const {
     for (std::size_t at = 0; at < bytes.size();) {
       const ssize_t sent = ::write(fd_, bytes.data() + at, bytes.size() - at);
