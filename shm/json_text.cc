@@ -1,7 +1,5 @@
 #include "shm/json_text.h"
 
-#include <cstdio>
-
 #include "shm/columns/bytes.h"
 #include "shm/number_text.h"
 
@@ -29,6 +27,11 @@ std::size_t character_bytes(std::string_view text, std::size_t at) {
     return continues(1) && continues(2) && continues(3) ? 4 : 0;
   }
   return 0;
+}
+
+/// Stands for itself in JSON.
+bool is_plain(unsigned char byte) {
+  return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
 struct Date {
@@ -74,6 +77,13 @@ void append_json_text(std::string& out, std::string_view text) {
       }
       continue;
     }
+    if (is_plain(byte)) {
+      std::size_t end = at + 1;
+      while (end < text.size() && is_plain(static_cast<unsigned char>(text[end]))) ++end;
+      out.append(text, at, end - at);
+      at = end;
+      continue;
+    }
     ++at;
     switch (letter) {
       case '"':
@@ -98,14 +108,10 @@ void append_json_text(std::string& out, std::string_view text) {
         out += "\\t";
         break;
       default:
-        if (byte < 0x20 || byte == 0x7F) {
-          constexpr char kHex[] = "0123456789abcdef";
-          out += "\\u00";
-          out += kHex[byte >> 4U];
-          out += kHex[byte & 0xFU];
-        } else {
-          out += letter;
-        }
+        constexpr char kHex[] = "0123456789abcdef";
+        out += "\\u00";
+        out += kHex[byte >> 4U];
+        out += kHex[byte & 0xFU];
     }
   }
   out += '"';
@@ -126,16 +132,29 @@ void append_instant(std::string& out, std::int64_t time_us) {
   const Date date = date_of(columns::floor_div(time, kDay));
   const std::int64_t of_day = columns::floor_mod(time, kDay);
   const std::int64_t second = of_day / kSecond;
-  const auto fraction = static_cast<int>(of_day % kSecond);
-  char text[96];
-  int bytes = std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.",
-                            static_cast<int>(date.year), date.month, date.day,
-                            static_cast<int>(second / 3600), static_cast<int>(second / 60 % 60),
-                            static_cast<int>(second % 60));
-  out.append(text, static_cast<std::size_t>(bytes));
-  bytes = fraction % 1000 == 0 ? std::snprintf(text, sizeof text, "%03dZ", fraction / 1000)
-                               : std::snprintf(text, sizeof text, "%06dZ", fraction);
-  out.append(text, static_cast<std::size_t>(bytes));
+  const std::int64_t fraction = of_day % kSecond;
+  // By hand: three of these go with every profile that is written to Redis.
+  char text[32];
+  char* at = text;
+  const auto put = [&at](std::int64_t number, int digits, char behind) {
+    for (int place = digits; place-- > 0; number /= 10) {
+      at[place] = static_cast<char>('0' + number % 10);
+    }
+    at[digits] = behind;
+    at += digits + 1;
+  };
+  put(date.year, 4, '-');
+  put(date.month, 2, '-');
+  put(date.day, 2, 'T');
+  put(second / 3600, 2, ':');
+  put(second / 60 % 60, 2, ':');
+  put(second % 60, 2, '.');
+  if (fraction % 1000 == 0) {
+    put(fraction / 1000, 3, 'Z');
+  } else {
+    put(fraction, 6, 'Z');
+  }
+  out.append(text, at);
 }
 
 }  // namespace deja

@@ -27,6 +27,11 @@ std::uint64_t content_hash(std::string_view bytes) {
 }
 
 void encode_image(const ProfileCopy& profile, std::uint64_t catalog_hash, std::string& image) {
+  image.resize(image_bytes(profile));
+  encode_image(profile, catalog_hash, image.data());
+}
+
+void encode_image(const ProfileCopy& profile, std::uint64_t catalog_hash, char* image) {
   const BlockHeaderLayout block = profile.header();
   const Key key = profile.key();
   ImageHeaderLayout header{};
@@ -40,11 +45,11 @@ void encode_image(const ProfileCopy& profile, std::uint64_t catalog_hash, std::s
   header.frame_bytes = profile.frame_bytes();
   header.key_size = static_cast<std::uint8_t>(key.size);
   header.key_namespace = block.key_namespace;
-  image.assign(reinterpret_cast<const char*>(&header), sizeof header);
-  image.append(key.bytes, key.size);
-  image.append(reinterpret_cast<const char*>(profile.frame()), profile.frame_bytes());
-  const std::uint64_t checksum = checksum_of(image);
-  std::memcpy(image.data() + kChecksumOffset, &checksum, sizeof checksum);
+  std::memcpy(image, &header, sizeof header);
+  std::memcpy(image + sizeof header, key.bytes, key.size);
+  std::memcpy(image + sizeof header + key.size, profile.frame(), profile.frame_bytes());
+  const std::uint64_t checksum = checksum_of({image, image_bytes(profile)});
+  std::memcpy(image + kChecksumOffset, &checksum, sizeof checksum);
 }
 
 ImageFault decode_image(std::string_view bytes, const Key& stored_under, Image& image) {

@@ -51,7 +51,12 @@ static_assert(offsetof(ImageHeaderLayout, checksum) == 48);
 /// A hash of stored bytes: tells damage, and catalogs apart; no secret in it.
 [[nodiscard]] std::uint64_t content_hash(std::string_view bytes);
 
-/// Replaces `image` by that of a consistent copy.
+[[nodiscard]] inline std::size_t image_bytes(const ProfileCopy& profile) {
+  return sizeof(ImageHeaderLayout) + profile.key().size + profile.frame_bytes();
+}
+/// Writes the image of a consistent copy, image_bytes() of it.
+void encode_image(const ProfileCopy& profile, std::uint64_t catalog_hash, char* image);
+/// Replaces `image` by it.
 void encode_image(const ProfileCopy& profile, std::uint64_t catalog_hash, std::string& image);
 
 enum class [[nodiscard]] ImageFault : std::uint8_t{

@@ -14,26 +14,31 @@ ReadableFields::ReadableFields(const StoredCatalog& catalog) {
     const bool taken = std::find(kOwnFields.begin(), kOwnFields.end(),
                                  std::string_view(feature.name)) != kOwnFields.end();
     specs_.push_back(feature.spec);
-    names_.push_back(taken ? "feature:" + feature.name : feature.name);
+    names_.push_back(text_piece(taken ? "feature:" + feature.name : feature.name));
   }
-  values_.resize(names_.size());
 }
 
-void ReadableFields::finish(const std::uint8_t* frame, std::int64_t at_us) {
+void ReadableFields::add_to(RespBuffer& command, const std::uint8_t* frame, std::int64_t at_us) {
   for (std::size_t at = 0; at < specs_.size(); ++at) {
     const FeatureSpec& spec = specs_[at];
     const std::uint8_t* column = frame + spec.offset;
-    std::string& value = values_[at];
-    value.clear();
+    command.piece(names_[at]);
+    // What most features are goes into the command without a stop in between.
+    if (spec.type == FeatureType::kCount) {
+      command.number(columns::count_at(spec, column, at_us));
+      continue;
+    }
     if (spec.type == FeatureType::kFirst || spec.type == FeatureType::kLast ||
         spec.type == FeatureType::kTrait) {
       const Value kept = finish_value(spec, column);
       if (kept.kind == ValueKind::kText) {
-        value.assign(kept.text, kept.text_bytes);
+        command.text({kept.text, kept.text_bytes});
         continue;
       }
     }
-    append_feature_json(value, spec, column, at_us);
+    value_.clear();
+    append_feature_json(value_, spec, column, at_us);
+    command.text(value_);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "workers/keeper/stored_catalog.h"
+#include "workers/redis/resp_buffer.h"
 
 namespace deja {
 
@@ -15,17 +16,14 @@ class ReadableFields {
  public:
   explicit ReadableFields(const StoredCatalog& catalog);
 
-  /// Finishes all features of a private copy of a frame.
-  void finish(const std::uint8_t* frame, std::int64_t at_us);
-
   [[nodiscard]] std::size_t count() const { return names_.size(); }
-  [[nodiscard]] const std::string& name(std::size_t at) const { return names_[at]; }
-  [[nodiscard]] const std::string& value(std::size_t at) const { return values_[at]; }
+  /// Adds name and value of each feature to a command, finished, from a private copy of a frame.
+  void add_to(RespBuffer& command, const std::uint8_t* frame, std::int64_t at_us);
 
  private:
   std::vector<FeatureSpec> specs_;
-  std::vector<std::string> names_;
-  std::vector<std::string> values_;
+  std::vector<std::string> names_;  // as pieces of a command
+  std::string value_;               // kept for its memory
 };
 
 }  // namespace deja

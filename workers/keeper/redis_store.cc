@@ -154,7 +154,7 @@ std::optional<StoreFault> RedisStore::settle_epoch(std::uint64_t& epoch, bool ra
 std::optional<StoreFault> RedisStore::load_guard() {
   RedisReply reply;
   if (auto fault = ask({"SCRIPT", "LOAD", kGuard}, reply)) return fault;
-  guard_sha_ = reply.text();
+  guard_piece_ = text_piece("EVALSHA", reply.text(), "1");
   return std::nullopt;
 }
 
@@ -181,18 +181,28 @@ std::optional<StoreFault> RedisStore::read_watermarks(std::vector<std::uint64_t>
 void RedisStore::append_write(std::string_view key, std::uint64_t epoch, std::uint64_t sequence,
                               std::string_view catalog,
                               const std::vector<std::string_view>& fields) {
-  const std::string epoch_text = std::to_string(epoch);
-  const std::string sequence_text = std::to_string(sequence);
-  arguments_.assign({"EVALSHA", guard_sha_, "1", key, epoch_text, sequence_text, catalog});
-  arguments_.insert(arguments_.end(), fields.begin(), fields.end());
-  connection_->append(arguments_);
+  RespBuffer& write = begin_write(key, epoch, sequence, catalog, fields.size() / 2);
+  for (const std::string_view field : fields) write.text(field);
 }
 
-WriteOutcome RedisStore::outcome_of(const RedisReply& reply) {
-  if (reply.is_error()) return WriteOutcome::kError;
-  if (reply.text() == "written") return WriteOutcome::kWritten;
-  if (reply.text() == "older") return WriteOutcome::kOlder;
-  if (reply.text() == "fenced") return WriteOutcome::kFenced;
+RespBuffer& RedisStore::begin_write(std::string_view key, std::uint64_t epoch,
+                                    std::uint64_t sequence, std::string_view catalog,
+                                    std::size_t field_count) {
+  constexpr std::size_t kTextsBefore = 7;
+  RespBuffer& write = connection_->append_command(kTextsBefore + 2 * field_count);
+  write.piece(guard_piece_);
+  write.text(key);
+  write.number(epoch);
+  write.number(sequence);
+  write.text(catalog);
+  return write;
+}
+
+WriteOutcome RedisStore::outcome_of(const ShortReply& reply) {
+  if (reply.kind != RedisReply::Kind::kText) return WriteOutcome::kError;
+  if (reply.text == "written") return WriteOutcome::kWritten;
+  if (reply.text == "older") return WriteOutcome::kOlder;
+  if (reply.text == "fenced") return WriteOutcome::kFenced;
   return WriteOutcome::kError;
 }
 

@@ -72,7 +72,12 @@ class RedisStore {
   /// A field of a former catalog that is not among them goes away.
   void append_write(std::string_view key, std::uint64_t epoch, std::uint64_t sequence,
                     std::string_view catalog, const std::vector<std::string_view>& fields);
-  [[nodiscard]] static WriteOutcome outcome_of(const RedisReply& reply);
+  /// The same, put together by the caller: name and value of `field_count` fields are to be added
+  /// to what is returned, before anything else is appended.
+  [[nodiscard]] RespBuffer& begin_write(std::string_view key, std::uint64_t epoch,
+                                        std::uint64_t sequence, std::string_view catalog,
+                                        std::size_t field_count);
+  [[nodiscard]] static WriteOutcome outcome_of(const ShortReply& reply);
 
   /// After a NOSCRIPT: Redis forgot the guard.
   [[nodiscard]] std::optional<StoreFault> load_guard();
@@ -97,9 +102,8 @@ class RedisStore {
   StoreIdentity identity_;
   RedisConnection::WhileWaiting while_waiting_;
   std::optional<RedisConnection> connection_;
-  std::string guard_sha_;
+  std::string guard_piece_;  // "EVALSHA", the guard, "1", as every write begins
   bool resharding_ = false;
-  std::vector<std::string_view> arguments_;
 };
 
 }  // namespace deja

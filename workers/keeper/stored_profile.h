@@ -46,10 +46,18 @@ inline constexpr std::array<std::string_view, 6> kOwnFields = {"image",   "epoch
 [[nodiscard]] inline std::string watermark_key(std::uint32_t shard) {
   return "deja:{" + std::to_string(shard) + "}:watermark";
 }
-[[nodiscard]] inline std::string profile_key(std::uint32_t shard, const Key& key) {
-  std::string name = "deja:{" + std::to_string(shard) + "}:";
+/// Replaces `name` by the profile's.
+inline void write_profile_key(std::uint32_t shard, const Key& key, std::string& name) {
+  char digits[16];
+  const auto end = std::to_chars(digits, digits + sizeof digits, shard).ptr;
+  name.assign("deja:{").append(digits, end).append("}:");
   name.append(key.name_space == KeyNamespace::kUser ? "user:" : "anon:");
-  return name.append(key.bytes, key.size);
+  name.append(key.bytes, key.size);
+}
+[[nodiscard]] inline std::string profile_key(std::uint32_t shard, const Key& key) {
+  std::string name;
+  write_profile_key(shard, key, name);
+  return name;
 }
 
 struct ProfileName {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "shm/base/check.h"
 #include "shm/base/clock.h"
 #include "shm/base/crash_point.h"
 #include "shm/json_text.h"
@@ -16,8 +17,8 @@ namespace {
 constexpr std::int64_t kNsPerMs = 1'000'000;
 
 /// An error's code as far as it is one: a reply is Redis' text, and may not reach our error log.
-std::string safe_code(const RedisReply& reply) {
-  std::string code(reply.error_code());
+std::string safe_code(std::string_view reply) {
+  const std::string code(reply.substr(0, reply.find(' ')));
   const bool is_code = !code.empty() && code.size() <= 24 &&
                        std::all_of(code.begin(), code.end(),
                                    [](char letter) { return letter >= 'A' && letter <= 'Z'; });
@@ -37,7 +38,8 @@ WriteBehind::WriteBehind(WriteBehindParts parts, WriteBehindLimits limits, std::
       limits_(limits),
       epoch_(epoch),
       jitter_(static_cast<std::uint64_t>(steady_ns()) ^ static_cast<std::uint64_t>(getpid())),
-      catalog_text_(hash_text(parts_.catalog_hash)) {
+      catalog_text_(hash_text(parts_.catalog_hash)),
+      catalog_piece_(text_piece("catalog", catalog_text_, "image")) {
   const bool connected = parts_.store.connected();
   parts_.counters.connected.set(connected ? 1 : 0);
   parts_.shared.connected.value.store(connected ? 1 : 0, std::memory_order_release);
@@ -58,23 +60,34 @@ std::int64_t WriteBehind::tick(bool all) {
     disconnected("Redis closed the connection");
     return 0;
   }
-  std::size_t sent_bytes = 0;
   if (!pass_ && !begin_pass(now_ns)) {
     show_lag();
     return limits_.flush_every_ns;
   }
-  while (pass_) {
-    fill_batch();
-    if (batch_.empty()) {
-      end_pass();
-      break;
-    }
-    sent_bytes += parts_.store.connection().appended_bytes();
-    if (!exchange_batch()) break;
-    if (!all && sent_bytes >= limits_.bytes_per_round_max) break;
-  }
+  work_on_pass(all);
   show_lag();
   return std::max<std::int64_t>(next_round_ns_ - steady_ns(), 0);
+}
+
+void WriteBehind::work_on_pass(bool all) {
+  std::size_t sent_bytes = 0;
+  bool round_over = false;
+  while (!round_over) {
+    fill_batch();
+    const bool any = !batch_.sent.empty();
+    if (!any && under_way_.empty()) return end_pass();
+    if (any) {
+      sent_bytes += parts_.store.connection().appended_bytes();
+      if (!send_batch()) return;
+      round_over = !all && sent_bytes >= limits_.bytes_per_round_max;
+    }
+    // Where there was nothing to send, one reply more may confirm a shard.
+    std::size_t stay = any ? kUnderWayMax - 1 : under_way_.size() - 1;
+    if (round_over) stay = 0;
+    while (under_way_.size() > stay) {
+      if (!settle_oldest()) return;
+    }
+  }
 }
 
 // --- connecting ---------------------------------------------------------------------------------
@@ -154,39 +167,41 @@ bool WriteBehind::begin_pass(std::int64_t now_ns) {
 }
 
 bool WriteBehind::batch_is_full() const {
-  return batch_.size() >= limits_.batch_count_max ||
+  return batch_.sent.size() >= limits_.batch_count_max ||
          parts_.store.connection().appended_bytes() >= limits_.batch_bytes_max;
 }
 
 void WriteBehind::fill_batch() {
   batch_.clear();
-  batch_ends_.clear();
-  trouble_ = reconnect_wanted_ = guard_lost_ = false;
+  as_of_us_ = wall_us();
+  instant_.clear();
+  append_instant(instant_, as_of_us_);
+  as_of_piece_ = text_piece("as_of", instant_);
   for (const std::uint32_t shard : pass_->confirmed) add_watermark(shard);
   pass_->confirmed.clear();
   while (!batch_is_full() && pass_->shard < pass_->shards.size()) {
     if (!fill_from_shard()) continue;
-    batch_ends_.push_back(pass_->shard);
+    batch_.ends.push_back(pass_->shard);
     ++pass_->shard;
     pass_->cursor = {};
   }
-  // Shards without a profile to send need no reply: their watermarks follow at once.
-  if (batch_.empty() && !batch_ends_.empty()) {
-    for (const std::uint32_t shard : batch_ends_) add_watermark(shard);
-    batch_ends_.clear();
+  if (!batch_.sent.empty() || batch_.ends.empty()) return;
+  if (!under_way_.empty()) {
+    // Their profiles may be in a batch that is not answered yet.
+    std::vector<std::uint32_t>& ends = under_way_.back().ends;
+    ends.insert(ends.end(), batch_.ends.begin(), batch_.ends.end());
+  } else {
+    // Shards without a profile to send need no reply: their watermarks follow at once.
+    for (const std::uint32_t shard : batch_.ends) add_watermark(shard);
   }
+  batch_.ends.clear();
 }
 
 /// Takes one profile of the current shard into the batch. True when the shard has no more.
 bool WriteBehind::fill_from_shard() {
   const std::uint32_t shard = pass_->shard;
   TouchedSet::Shard& left = pass_->shards[shard];
-  if (!left.walk) {
-    if (left.keys.empty()) return true;
-    auto node = left.keys.extract(left.keys.begin());
-    add_touched(shard, std::move(node.key()), node.mapped());
-    return false;
-  }
+  if (!left.walk) return fill_from_keys();
   ProfileCopy copy = parts_.table.copy();
   switch (parts_.table.shard(shard).next(pass_->cursor, copy)) {
     case ReadOutcome::kAbsent:
@@ -205,10 +220,47 @@ bool WriteBehind::fill_from_shard() {
   return false;
 }
 
-void WriteBehind::add_touched(std::uint32_t shard, std::string key, std::uint64_t sequence) {
+bool WriteBehind::fill_from_keys() {
+  const std::uint32_t shard = pass_->shard;
+  TouchedSet::Keys& touched = pass_->shards[shard].keys;
+  while (!touched.empty()) {
+    auto node = touched.extract(touched.begin());
+    pass_->keys.push_back({std::move(node.key()), node.mapped(), 0});
+  }
+  if (pass_->next_key == pass_->keys.size()) {
+    pass_->keys.clear();
+    pass_->next_key = 0;
+    return true;
+  }
+  look_ahead(shard);
+  add_touched(shard, std::move(pass_->keys[pass_->next_key++]));
+  return false;
+}
+
+/// A profile that nobody has read lately costs two misses, one after the other; so each is asked
+/// for while others are written.
+void WriteBehind::look_ahead(std::uint32_t shard) {
+  constexpr std::size_t kBlocksAhead = 6;
+  constexpr std::size_t kBucketsAhead = 12;
+  std::vector<Touched>& keys = pass_->keys;
+  const std::size_t now = pass_->next_key;
+  const ShardReader<>& table = parts_.table.shard(shard);
+  const auto ask_for_bucket = [&](std::size_t at) {
+    if (at < keys.size()) keys[at].hash = table.prefetch(key_of(keys[at].key));
+  };
+  if (now == 0) {
+    for (std::size_t at = 0; at < kBucketsAhead; ++at) ask_for_bucket(at);
+  }
+  ask_for_bucket(now + kBucketsAhead);
+  if (now + kBlocksAhead < keys.size()) table.prefetch_block(keys[now + kBlocksAhead].hash);
+}
+
+void WriteBehind::add_touched(std::uint32_t shard, Touched touched) {
+  std::string key = std::move(touched.key);
+  const std::uint64_t sequence = touched.sequence;
   ProfileCopy copy = parts_.table.copy();
   const std::int64_t oldest_us = pass_->shards[shard].oldest_us;
-  const ReadOutcome outcome = parts_.table.shard(shard).get(key_of(key), copy);
+  const ReadOutcome outcome = parts_.table.shard(shard).get(key_of(key), touched.hash, copy);
   const bool counted = sequence <= pass_->sequence_before[shard];
   if (outcome == ReadOutcome::kAbsent) {
     // Counted and gone: somebody took it away. Not yet counted: its first version is on its way.
@@ -234,21 +286,19 @@ void WriteBehind::add_profile(std::uint32_t shard, const ProfileCopy& copy, std:
     return;
   }
   pass_->had_others = true;
-  const std::int64_t as_of_us = wall_us();
-  encode_image(copy, parts_.catalog_hash, image_);
-  updated_.clear();
-  append_instant(updated_, copy.header().updated_us);
-  as_of_.clear();
-  append_instant(as_of_, as_of_us);
-  parts_.readable.finish(reinterpret_cast<const std::uint8_t*>(copy.frame()), as_of_us);
-  fields_.assign({"image", image_, "catalog", catalog_text_, "updated", updated_, "as_of", as_of_});
-  for (std::size_t at = 0; at < parts_.readable.count(); ++at) {
-    fields_.push_back(parts_.readable.name(at));
-    fields_.push_back(parts_.readable.value(at));
-  }
-  parts_.store.append_write(profile_key(shard, copy.key()), epoch_, copy.sequence(), catalog_text_,
-                            fields_);
-  batch_.push_back({shard, false, std::move(key), copy.sequence()});
+  constexpr std::size_t kFieldsBefore = 4;
+  write_profile_key(shard, copy.key(), name_);
+  RespBuffer& write = parts_.store.begin_write(name_, epoch_, copy.sequence(), catalog_text_,
+                                               kFieldsBefore + parts_.readable.count());
+  write.piece(catalog_piece_);
+  encode_image(copy, parts_.catalog_hash, write.text_of(image_bytes(copy)));
+  instant_.clear();
+  append_instant(instant_, copy.header().updated_us);
+  write.text("updated");
+  write.text(instant_);
+  write.piece(as_of_piece_);
+  parts_.readable.add_to(write, reinterpret_cast<const std::uint8_t*>(copy.frame()), as_of_us_);
+  batch_.sent.push_back({shard, false, std::move(key), copy.sequence()});
 }
 
 void WriteBehind::add_watermark(std::uint32_t shard) {
@@ -256,40 +306,63 @@ void WriteBehind::add_watermark(std::uint32_t shard) {
   if (pass_->held[shard] || sequence <= parts_.watermarks[shard].load(std::memory_order_relaxed)) {
     return;
   }
-  fields_.clear();
-  parts_.store.append_write(watermark_key(shard), epoch_, sequence, "", fields_);
-  batch_.push_back({shard, true, {}, sequence});
+  parts_.store.append_write(watermark_key(shard), epoch_, sequence, "", {});
+  batch_.sent.push_back({shard, true, {}, sequence});
 }
 
-/// False when the pass was abandoned.
-bool WriteBehind::exchange_batch() {
+bool WriteBehind::send_batch() {
+  under_way_.push_back(std::move(batch_));
+  batch_ = {};
   if (!parts_.make_durable()) {
     // What was appended must not be sent, and there is no taking it back but with the connection.
-    for (const Sent& sent : batch_) put_back(sent);
-    abandon_pass();
-    disconnected("the journal can't be written, so nothing is written to Redis either");
+    lose_batches("the journal can't be written, so nothing is written to Redis either");
     return false;
   }
   CRASH_POINT("keeper.before_write");
-  const Status done = parts_.store.connection().exchange(
-      [&](std::size_t index, const RedisReply& reply) { settle(batch_[index], reply); });
+  const Status begun = parts_.store.connection().begin_exchange();
+  if (!begun) lose_batches(begun.error().message());
+  return begun.ok();
+}
+
+bool WriteBehind::settle_oldest() {
+  if (!read_oldest()) return false;
+  if (!trouble_) {
+    backoff_ms_ = 0;
+    return true;
+  }
+  // What is on its way is answered all the same.
+  while (!under_way_.empty()) {
+    if (!read_oldest()) return false;
+  }
+  abandon_pass();
+  after_trouble();
+  return false;
+}
+
+/// False when the connection was lost.
+bool WriteBehind::read_oldest() {
+  const Batch& oldest = under_way_.front();
+  const Status done = parts_.store.connection().finish_exchange(
+      [&](std::size_t index, const ShortReply& reply) { settle(oldest.sent[index], reply); });
   CRASH_POINT("keeper.after_replies");  // @F: Redis ahead of its watermark
   if (!done) {
-    // What was settled too: of a broken line no reply is known to be its own. Once more is
-    // harmless.
-    for (const Sent& sent : batch_) put_back(sent);
-    abandon_pass();
-    disconnected(done.error().message());
+    lose_batches(done.error().message());
     return false;
   }
-  if (trouble_) {
-    abandon_pass();
-    after_trouble();
-    return false;
-  }
-  backoff_ms_ = 0;
-  pass_->confirmed = batch_ends_;
+  pass_->confirmed.insert(pass_->confirmed.end(), oldest.ends.begin(), oldest.ends.end());
+  under_way_.pop_front();
   return true;
+}
+
+/// What was settled too: of a broken line no reply is known to be its own. Once more is harmless.
+void WriteBehind::lose_batches(const std::string& why) {
+  for (const Batch& batch : under_way_) {
+    for (const Sent& sent : batch.sent) put_back(sent);
+  }
+  under_way_.clear();
+  trouble_ = reconnect_wanted_ = guard_lost_ = false;
+  abandon_pass();
+  disconnected(why);
 }
 
 void WriteBehind::after_trouble() {
@@ -301,9 +374,10 @@ void WriteBehind::after_trouble() {
   } else {
     back_off(steady_ns());
   }
+  trouble_ = reconnect_wanted_ = guard_lost_ = false;
 }
 
-void WriteBehind::settle(const Sent& sent, const RedisReply& reply) {
+void WriteBehind::settle(const Sent& sent, const ShortReply& reply) {
   switch (RedisStore::outcome_of(reply)) {
     case WriteOutcome::kWritten:
       if (!sent.is_watermark) parts_.counters.written.add();
@@ -326,16 +400,18 @@ void WriteBehind::settle(const Sent& sent, const RedisReply& reply) {
   }
 }
 
-void WriteBehind::settle_error(const Sent& sent, const RedisReply& reply) {
+void WriteBehind::settle_error(const Sent& sent, const ShortReply& reply) {
   trouble_ = true;
   put_back(sent);
-  if (reply.error_code() == "NOSCRIPT") {
+  const bool is_error = reply.kind == RedisReply::Kind::kError;
+  const std::string code = safe_code(is_error ? reply.text : std::string_view());
+  if (code == "NOSCRIPT") {
     guard_lost_ = true;
     return;
   }
-  reconnect_wanted_ |= is_servers(reply.error_code());
+  reconnect_wanted_ |= is_servers(code);
   parts_.counters.errors.add();
-  parts_.process.error("Redis refuses a write: " + safe_code(reply));
+  parts_.process.error("Redis refuses a write: " + code);
 }
 
 void WriteBehind::put_back(const Sent& sent) {
@@ -346,6 +422,12 @@ void WriteBehind::put_back(const Sent& sent) {
 
 /// What was not sent yet is touched again; what was sent has been settled or put back.
 void WriteBehind::abandon_pass() {
+  CHECK(under_way_.empty());
+  for (std::size_t at = pass_->next_key; at < pass_->keys.size(); ++at) {
+    Touched& touched = pass_->keys[at];
+    parts_.touched.touch(pass_->shard, std::move(touched.key), touched.sequence,
+                         pass_->shards[pass_->shard].oldest_us);
+  }
   for (std::uint32_t shard = pass_->shard; shard < pass_->shards.size(); ++shard) {
     parts_.touched.put_back(shard, pass_->shards[shard]);
   }

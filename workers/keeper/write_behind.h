@@ -7,16 +7,19 @@
 //         every reply written or older → watermark[s] := sequence_before[s] in Redis → reply
 //         → the keeper's watermark word
 //
+// Two batches are on their way at once, so that Redis has work while the next is put together; at
+// the end of a round none is.
+//
 //  1. A worker logs an event before it counts it into shard.sequence. So what was drained after
 //     sequence_before was loaded covers all events up to it.
 //  2. A watermark is sent only after every reply of its shard was read: a Redis without memory may
-//     refuse the profiles and take the watermark behind them.
+//     refuse the profiles and take the watermark behind them. Replies come in the order of the
+//     batches: so a shard whose end is found in one batch is confirmed by that batch's replies.
 //  3. What was not confirmed goes back into the touched set, and its shard's watermark stays.
 //  4. An event is in the log before its profile is published: a copy older than the touch stays
 //     touched.
 //  5. A pass sends bytes_per_round_max in a round and goes on in the next: after an outage Redis
-//  and
-//     the host are not drowned, and a pass that takes many rounds still ends.
+//     and the host are not drowned, and a pass that takes many rounds still ends.
 //  6. Log before data: the copies of a batch are taken first, and sent once the journal has synced
 //     everything that the logs held then. So Redis never has what a power cut could take back.
 //
@@ -28,6 +31,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <random>
@@ -96,13 +100,20 @@ class WriteBehind {
   [[nodiscard]] std::string unwritten() const;
 
  private:
+  struct Touched {
+    std::string key;
+    std::uint64_t sequence = 0;
+    std::uint64_t hash = 0;  // once its bucket was asked for
+  };
   struct Pass {
     std::vector<std::uint64_t> sequence_before;
     std::vector<TouchedSet::Shard> shards;  // what is left of each
-    std::vector<bool> held;                 // something was not confirmed
-    std::uint32_t shard = 0;                // the first that is not wholly in a batch
-    ShardCursor cursor;                     // where it is walked
-    std::vector<std::uint32_t> confirmed;   // shards whose watermark may be sent
+    std::vector<Touched> keys;              // of the shard at hand, from next_key on
+    std::size_t next_key = 0;
+    std::vector<bool> held;                // something was not confirmed
+    std::uint32_t shard = 0;               // the first that is not wholly in a batch
+    ShardCursor cursor;                    // where it is walked
+    std::vector<std::uint32_t> confirmed;  // shards whose watermark may be sent
     std::int64_t began_ns = 0;
     bool saw_partial = false;
     bool had_others = false;  // something was to be written, or could not be read
@@ -113,21 +124,39 @@ class WriteBehind {
     std::string key;
     std::uint64_t sequence = 0;
   };
+  struct Batch {
+    std::vector<Sent> sent;
+    std::vector<std::uint32_t> ends;  // shards whose last profile is in it, or before
+    void clear() {
+      sent.clear();
+      ends.clear();
+    }
+  };
+  /// Batches on their way while the next is put together.
+  static constexpr std::size_t kUnderWayMax = 2;
 
   void reconnect(std::int64_t now_ns);
   void lower_watermarks(const std::vector<std::uint64_t>& in_redis);
   bool begin_pass(std::int64_t now_ns);
+  /// A round's part of the pass. Nothing is under way at its end.
+  void work_on_pass(bool all);
   void fill_batch();
   bool fill_from_shard();
-  void add_touched(std::uint32_t shard, std::string key, std::uint64_t sequence);
+  bool fill_from_keys();
+  void look_ahead(std::uint32_t shard);
+  void add_touched(std::uint32_t shard, Touched touched);
   void add_profile(std::uint32_t shard, const ProfileCopy& copy, std::string key);
   void add_watermark(std::uint32_t shard);
   [[nodiscard]] bool batch_is_full() const;
-  [[nodiscard]] bool exchange_batch();
+  // Each: false when the pass was abandoned.
+  [[nodiscard]] bool send_batch();
+  [[nodiscard]] bool settle_oldest();
+  bool read_oldest();
   void after_trouble();
-  void settle(const Sent& sent, const RedisReply& reply);
-  void settle_error(const Sent& sent, const RedisReply& reply);
+  void settle(const Sent& sent, const ShortReply& reply);
+  void settle_error(const Sent& sent, const ShortReply& reply);
   void put_back(const Sent& sent);
+  void lose_batches(const std::string& why);
   void abandon_pass();
   void end_pass();
   void disconnected(const std::string& why);
@@ -138,22 +167,23 @@ class WriteBehind {
   WriteBehindLimits limits_;
   std::uint64_t epoch_;
   std::optional<Pass> pass_;
-  std::vector<Sent> batch_;
-  std::vector<std::uint32_t> batch_ends_;  // shards whose last profile is in this batch
-  bool trouble_ = false;                   // a reply of this batch was an error …
-  bool reconnect_wanted_ = false;          // … of the server as a whole
-  bool guard_lost_ = false;                // … and only for want of the script
+  Batch batch_;                    // that is being put together
+  std::deque<Batch> under_way_;    // as the connection's exchanges
+  bool trouble_ = false;           // a reply was an error …
+  bool reconnect_wanted_ = false;  // … of the server as a whole
+  bool guard_lost_ = false;        // … and only for want of the script
   std::int64_t next_round_ns_ = 0;
   std::int64_t next_attempt_ns_ = 0;
   std::int64_t backoff_ms_ = 0;
   std::string fenced_;
   bool only_partial_left_ = false;
   std::mt19937_64 jitter_;
-  std::string image_;  // buffers, kept for their memory
-  std::string updated_;
-  std::string as_of_;
   std::string catalog_text_;
-  std::vector<std::string_view> fields_;
+  std::string catalog_piece_;  // the field "catalog", and "image" after it, as bytes of a command
+  std::int64_t as_of_us_ = 0;  // of the batch that is being put together
+  std::string as_of_piece_;    // its field
+  std::string name_;           // buffers, kept for their memory
+  std::string instant_;
 };
 
 }  // namespace deja

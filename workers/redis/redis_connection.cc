@@ -3,10 +3,11 @@
 #include <hiredis/hiredis.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "shm/base/check.h"
 #include "shm/base/clock.h"
 
 namespace deja {
@@ -16,14 +17,11 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 /// Longest wait between two calls of while_waiting.
 constexpr int kWaitSliceMs = 2;
 constexpr std::size_t kReceiveBytes = 64 * 1024;
-
-void append_length(std::string& output, char kind, std::size_t length) {
-  char digits[24];
-  const auto end = std::to_chars(digits, digits + sizeof digits, length).ptr;
-  output.push_back(kind);
-  output.append(digits, end);
-  output.append("\r\n");
-}
+/// Between two looks at a pipeline, and what the socket of one is asked to hold: much more than
+/// Redis takes in such a nap.
+constexpr unsigned kNapUs = 500;
+constexpr int kSocketBytes = 1 << 20U;
+constexpr std::string_view kOutOfStep = "its replies are not those to what was asked";
 
 }  // namespace
 
@@ -59,6 +57,10 @@ Status RedisConnection::await_connected() {
   socklen_t bytes = sizeof problem;
   if (getsockopt(context_->fd, SOL_SOCKET, SO_ERROR, &problem, &bytes) != 0) problem = errno;
   if (problem != 0) return broken("connect", problem);
+  if (!url_.socket_path.empty()) {  // TCP finds its own size; as much as the host allows
+    static_cast<void>(
+        setsockopt(context_->fd, SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes));
+  }
   return Done{};
 }
 
@@ -82,12 +84,8 @@ Error RedisConnection::broken(std::string_view what, int error_number) const {
 }
 
 void RedisConnection::append(std::span<const std::string_view> arguments) {
-  append_length(output_, '*', arguments.size());
-  for (const std::string_view argument : arguments) {
-    append_length(output_, '$', argument.size());
-    output_.append(argument).append("\r\n");
-  }
-  ++appended_count_;
+  RespBuffer& output = append_command(arguments.size());
+  for (const std::string_view argument : arguments) output.text(argument);
 }
 
 Status RedisConnection::wait_for(short events, std::int64_t deadline_ns) {
@@ -101,83 +99,171 @@ Status RedisConnection::wait_for(short events, std::int64_t deadline_ns) {
   }
 }
 
-Status RedisConnection::send_some(std::size_t& sent) {
-  while (sent < output_.size()) {
-    const ssize_t bytes =
-        send(context_->fd, output_.data() + sent, output_.size() - sent, MSG_NOSIGNAL);
-    if (bytes < 0) {
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return Done{};
-      if (errno == EINTR) continue;
-      return broken("send", errno);
+Status RedisConnection::send_some() {
+  for (Exchange& exchange : under_way_) {
+    while (exchange.sent < exchange.output.size()) {
+      const ssize_t bytes = send(context_->fd, exchange.output.data() + exchange.sent,
+                                 exchange.output.size() - exchange.sent, MSG_NOSIGNAL);
+      if (bytes < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return Done{};
+        if (errno == EINTR) continue;
+        return broken("send", errno);
+      }
+      exchange.sent += static_cast<std::size_t>(bytes);
     }
-    sent += static_cast<std::size_t>(bytes);
   }
   return Done{};
 }
 
-Result<bool> RedisConnection::receive_some() {
-  char buffer[kReceiveBytes];
+std::size_t RedisConnection::unsent_bytes() const {
+  std::size_t bytes = 0;
+  for (const Exchange& exchange : under_way_) bytes += exchange.output.size() - exchange.sent;
+  return bytes;
+}
+
+Result<std::size_t> RedisConnection::receive_some(char* into, std::size_t bytes) {
   for (;;) {
-    const ssize_t bytes = recv(context_->fd, buffer, sizeof buffer, 0);
-    if (bytes > 0) {
-      if (redisReaderFeed(context_->reader, buffer, static_cast<std::size_t>(bytes)) != REDIS_OK) {
-        return broken(context_->reader->errstr);
-      }
-      return true;
-    }
-    if (bytes == 0) return broken("closed by Redis");
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+    const ssize_t received = recv(context_->fd, into, bytes, 0);
+    if (received > 0) return static_cast<std::size_t>(received);
+    if (received == 0) return broken("closed by Redis");
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return std::size_t{0};
     if (errno != EINTR) return broken("receive", errno);
   }
 }
 
+Result<std::size_t> RedisConnection::await_some(char* into, std::size_t bytes, Wait wait) {
+  const auto silence_ends_ns = [&] { return steady_ns() + limits_.silence_ms * kNsPerMs; };
+  std::int64_t deadline_ns = silence_ends_ns();
+  for (;;) {
+    const std::size_t unsent_before = unsent_bytes();
+    if (Status sent = send_some(); !sent) return sent.error();
+    Result<std::size_t> received = receive_some(into, bytes);
+    if (!received || *received != 0) return received;
+    const std::size_t unsent = unsent_bytes();
+    if (unsent != unsent_before) deadline_ns = silence_ends_ns();
+    const short events = unsent == 0 ? short{POLLIN} : short{POLLIN | POLLOUT};
+    const Status waited =
+        wait == Wait::kWoken ? wait_for(events, deadline_ns) : nap_until(deadline_ns);
+    if (!waited) return waited.error();
+  }
+}
+
+/// Redis answers a pipeline every few commands; being woken for each of these would cost more than
+/// the writes do. The socket holds enough for it to do meanwhile.
+Status RedisConnection::nap_until(std::int64_t deadline_ns) {
+  usleep(kNapUs);
+  const std::int64_t now_ns = steady_ns();
+  if (now_ns - waited_ns_ >= kWaitSliceMs * kNsPerMs) {
+    if (while_waiting_) while_waiting_();
+    waited_ns_ = now_ns;
+  }
+  if (now_ns > deadline_ns) return broken("no answer", ETIMEDOUT);
+  return Done{};
+}
+
+void RedisConnection::close_appended() {
+  next_.fence = "deja " + std::to_string(++fence_);
+  append({"ECHO", next_.fence});
+}
+
+void RedisConnection::start_appended() {
+  under_way_.push_back(std::move(next_));
+  next_ = {};
+  if (spare_.empty()) return;
+  next_.output = std::move(spare_.back());
+  spare_.pop_back();
+}
+
+void RedisConnection::end_oldest() {
+  under_way_.front().output.clear();
+  spare_.push_back(std::move(under_way_.front().output));
+  under_way_.pop_front();
+}
+
 Status RedisConnection::exchange(const Visit& visit) {
-  if (appended_count_ == 0) return Done{};
-  const std::size_t asked = appended_count_;
-  const std::string fence = "deja " + std::to_string(++fence_);
-  append({"ECHO", fence});
+  CHECK(under_way_.empty());
+  if (next_.expected == 0) return Done{};
+  const std::size_t asked = next_.expected;
+  close_appended();
+  const std::string fence = next_.fence;
   bool in_step = false;
-  Status done = exchange_all([&](std::size_t index, RedisReply reply) {
+  Status done = read_replies([&](std::size_t index, RedisReply reply) {
     if (index < asked) return visit(index, std::move(reply));
     in_step = reply.text() == fence;
   });
-  if (done.ok() && !in_step) return broken("its replies are not those to what was asked");
+  if (done.ok() && !in_step) done = broken(kOutOfStep);
+  return given_up_if_broken(std::move(done));
+}
+
+/// What was under way is of no use any more, and nothing may be sent or read out of step.
+Status RedisConnection::given_up_if_broken(Status done) {
+  if (done.ok()) return done;
+  under_way_.clear();
+  next_ = {};
+  shutdown(context_->fd, SHUT_RDWR);
   return done;
 }
 
-Status RedisConnection::exchange_all(const Visit& visit) {
-  const std::size_t expected = appended_count_;
+/// Sends what was appended; all its replies, through hiredis' reader.
+Status RedisConnection::read_replies(const Visit& visit) {
+  start_appended();
+  const std::size_t expected = under_way_.front().expected;
   std::size_t answered = 0;
-  std::size_t sent = 0;
-  const auto deadline_ns = [&] { return steady_ns() + limits_.silence_ms * kNsPerMs; };
-  Status outcome = Done{};
+  char buffer[kReceiveBytes];
   while (answered < expected) {
-    const std::size_t sent_before = sent;
-    if (outcome = send_some(sent); !outcome) break;
-    Result<bool> received = receive_some();
-    if (!received) {
-      outcome = received.error();
-      break;
+    const Result<std::size_t> received = await_some(buffer, sizeof buffer, Wait::kWoken);
+    if (!received) return received.error();
+    if (redisReaderFeed(context_->reader, buffer, *received) != REDIS_OK) {
+      return broken(context_->reader->errstr);
     }
-    if (*received) {
-      for (void* raw = nullptr; answered < expected; raw = nullptr) {
-        if (redisReaderGetReply(context_->reader, &raw) != REDIS_OK) {
-          outcome = broken(context_->reader->errstr);
-          break;
-        }
-        if (raw == nullptr) break;
-        visit(answered++, RedisReply(static_cast<redisReply*>(raw)));
+    for (void* raw = nullptr; answered < expected; raw = nullptr) {
+      if (redisReaderGetReply(context_->reader, &raw) != REDIS_OK) {
+        return broken(context_->reader->errstr);
       }
-      if (!outcome) break;
-      continue;
+      if (raw == nullptr) break;
+      visit(answered++, RedisReply(static_cast<redisReply*>(raw)));
     }
-    if (sent != sent_before) continue;
-    const short events = sent < output_.size() ? short{POLLIN | POLLOUT} : short{POLLIN};
-    if (outcome = wait_for(events, deadline_ns()); !outcome) break;
   }
-  output_.clear();
-  appended_count_ = 0;
-  return outcome;
+  end_oldest();
+  return Done{};
+}
+
+Status RedisConnection::begin_exchange() {
+  CHECK(next_.expected != 0);
+  close_appended();
+  start_appended();
+  return given_up_if_broken(send_some());
+}
+
+Status RedisConnection::finish_exchange(const ShortVisit& visit) {
+  CHECK(!under_way_.empty());
+  return given_up_if_broken(read_short_replies(visit));
+}
+
+Status RedisConnection::read_short_replies(const ShortVisit& visit) {
+  const std::size_t asked = under_way_.front().expected - 1;
+  for (std::size_t answered = 0; answered <= asked;) {
+    ShortReply reply;
+    switch (short_replies_.next(reply)) {
+      case ShortReplies::Outcome::kBroken:
+        return broken("an answer that is none to what was asked");
+      case ShortReplies::Outcome::kReply:
+        if (answered < asked) visit(answered, reply);
+        if (answered == asked && reply.text != under_way_.front().fence) return broken(kOutOfStep);
+        ++answered;
+        break;
+      case ShortReplies::Outcome::kMore: {
+        const ShortReplies::Room room = short_replies_.room();
+        const Result<std::size_t> received = await_some(room.begin, room.bytes, Wait::kNapping);
+        if (!received) return received.error();
+        short_replies_.received(*received);
+        break;
+      }
+    }
+  }
+  end_oldest();
+  if (under_way_.empty() && !short_replies_.empty()) return broken(kOutOfStep);
+  return Done{};
 }
 
 bool RedisConnection::alive() const {
@@ -188,9 +274,11 @@ bool RedisConnection::alive() const {
 }
 
 Result<RedisReply> RedisConnection::command(std::initializer_list<std::string_view> arguments) {
+  CHECK(under_way_.empty() && next_.expected == 0);
   append(arguments);
   RedisReply answer;
-  Status done = exchange_all([&](std::size_t, RedisReply reply) { answer = std::move(reply); });
+  Status done = given_up_if_broken(
+      read_replies([&](std::size_t, RedisReply reply) { answer = std::move(reply); }));
   if (!done) return done.error();
   return answer;
 }

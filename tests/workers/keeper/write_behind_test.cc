@@ -75,7 +75,7 @@ TEST_F(WriteBehindTest, RefusesInRedisWhatIsOlderOrRepeated) {
     WriteOutcome outcome = WriteOutcome::kError;
     EXPECT_TRUE(store.connection()
                     .exchange([&](std::size_t, const RedisReply& reply) {
-                      outcome = RedisStore::outcome_of(reply);
+                      outcome = RedisStore::outcome_of({reply.kind(), reply.text()});
                     })
                     .ok());
     return outcome;
@@ -134,6 +134,46 @@ TEST_F(WriteBehindTest, LeavesTheWatermarkOfTheShardOfOneProfileThatCantBeWritte
   EXPECT_EQ(stored_watermark(*appliance, shard), "");
   ASSERT_EQ(redis_.cli("del " + appliance->redis_key("ada")), "1");
   EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
+}
+
+TEST_F(WriteBehindTest, SendsNoWatermarkBehindABatchThatIsNotAnsweredYet) {
+  START_REDIS();
+  KeeperOptions options;
+  options.write_behind.batch_count_max = 2;
+  auto appliance = serve(options);
+  const std::uint32_t shard = appliance->shard_of_user("ada");
+  std::vector<std::string> others;
+  for (std::string other = "x"; others.size() < 3; other += "x") {
+    if (appliance->shard_of_user(other) == shard) others.push_back(other);
+  }
+  ASSERT_EQ(redis_.cli("set " + appliance->redis_key("ada") + " in-the-way"), "OK");
+  // Whole batches of this shard, whose end is found when they are on their way.
+  appliance->view("ada");
+  for (int pass = 0; pass < 5; ++pass) {
+    for (const std::string& other : others) appliance->view(other);
+    const std::uint64_t errors = appliance->counter("deja_redis_errors_total");
+    ASSERT_TRUE(
+        eventually([&] { return appliance->counter("deja_redis_errors_total") > errors + 1; }));
+    EXPECT_EQ(appliance->watermark(shard), 0U);
+    EXPECT_EQ(stored_watermark(*appliance, shard), "");
+  }
+  ASSERT_EQ(redis_.cli("del " + appliance->redis_key("ada")), "1");
+  EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
+}
+
+TEST_F(WriteBehindTest, TouchesAgainWhatAnAbandonedPassHadNotReached) {
+  START_REDIS();
+  KeeperOptions options;
+  options.write_behind.batch_count_max = 1;
+  auto appliance = serve(options);
+  ASSERT_EQ(redis_.cli("set " + appliance->redis_key("u0") + " in-the-way"), "OK");
+  redis_.pause();  // so that one pass has them all
+  for (int at = 0; at < 40; ++at) appliance->view("u" + std::to_string(at));
+  redis_.resume();
+  ASSERT_TRUE(eventually([&] { return appliance->has_error("WRONGTYPE"); }));
+  ASSERT_EQ(redis_.cli("del " + appliance->redis_key("u0")), "1");
+  EXPECT_TRUE(eventually([&] { return appliance->all_written(); }));
+  EXPECT_EQ(redis_.cli("--scan --pattern 'deja:{*}:user:*' | wc -l"), "40");
 }
 
 TEST_F(WriteBehindTest, LoadsTheGuardAgainWhenRedisForgotIt) {

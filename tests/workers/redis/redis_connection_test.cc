@@ -2,6 +2,12 @@
 #include "workers/redis/redis_connection.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <thread>
 
 #include "tests/support/redis_server.h"
 
@@ -59,6 +65,106 @@ TEST(RedisConnection, ReadsEveryReplyOfAPipelineLargerThanTheSocketHolds) {
   EXPECT_EQ(count, 300U);
 }
 
+TEST(RedisConnection, KeepsExchangesUnderWayAndReadsEachOnesRepliesInOrder) {
+  SKIP_WITHOUT_REDIS();
+  RedisServer redis;
+  ASSERT_TRUE(redis.start());
+  Result<RedisConnection> connection = connect_to(redis.url());
+  ASSERT_TRUE(connection.ok());
+  const std::string large(100'000, 'x');
+  std::uint64_t asked = 0;
+  std::uint64_t answered = 0;
+  const auto finish = [&] {
+    std::size_t next = 0;
+    ASSERT_TRUE(connection
+                    ->finish_exchange([&](std::size_t index, const ShortReply& reply) {
+                      EXPECT_EQ(index, next++);
+                      if (index % 3 == 0) {
+                        EXPECT_EQ(reply.text, std::to_string(++answered));
+                      }
+                      EXPECT_EQ(reply.kind == RedisReply::Kind::kError, index % 3 == 1);
+                    })
+                    .ok());
+    EXPECT_EQ(next, 30U);
+  };
+  for (int batch = 0; batch < 20; ++batch) {
+    for (int at = 0; at < 10; ++at) {
+      ++asked;
+      connection->append({"INCR", "count"});
+      connection->append({"NONSENSE"});
+      connection->append({"SET", "key", large});
+    }
+    ASSERT_TRUE(connection->begin_exchange().ok());
+    if (connection->under_way() == 3) finish();
+  }
+  while (connection->under_way() != 0) finish();
+  EXPECT_EQ(answered, asked);
+  EXPECT_EQ(connection->command({"GET", "count"})->number(), asked);
+}
+
+TEST(RedisConnection, BreaksWhereAPipelineIsAnsweredWithOtherThanShortReplies) {
+  SKIP_WITHOUT_REDIS();
+  RedisServer redis;
+  ASSERT_TRUE(redis.start());
+  Result<RedisConnection> connection = connect_to(redis.url());
+  ASSERT_TRUE(connection.ok());
+  connection->append({"MGET", "a", "b"});
+  ASSERT_TRUE(connection->begin_exchange().ok());
+  EXPECT_FALSE(connection->finish_exchange([](std::size_t, const ShortReply&) {}).ok());
+  EXPECT_EQ(connection->under_way(), 0U);
+  EXPECT_FALSE(connection->alive());
+  EXPECT_FALSE(connection->command({"PING"}).ok());
+}
+
+/// Answers each connection with the same bytes, whatever is asked.
+class Parrot {
+ public:
+  explicit Parrot(std::string answer) : answer_(std::move(answer)) {
+    std::snprintf(address_.sun_path, sizeof address_.sun_path, "/tmp/deja-parrot-%d", getpid());
+    unlink(address_.sun_path);
+    listening_ = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT_EQ(bind(listening_, reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
+    EXPECT_EQ(listen(listening_, 1), 0);
+    thread_ = std::thread([this] {
+      const int line = accept(listening_, nullptr, nullptr);
+      EXPECT_EQ(send(line, answer_.data(), answer_.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(answer_.size()));
+      char bytes[4096];
+      while (recv(line, bytes, sizeof bytes, 0) > 0) {
+      }
+      close(line);
+    });
+  }
+  ~Parrot() {
+    thread_.join();
+    close(listening_);
+    unlink(address_.sun_path);
+  }
+  [[nodiscard]] std::string url() const { return std::string("unix://") + address_.sun_path; }
+
+ private:
+  std::string answer_;
+  sockaddr_un address_{AF_UNIX, {}};
+  int listening_ = -1;
+  std::thread thread_;
+};
+
+TEST(RedisConnection, BreaksWhereRepliesAreNotThoseToWhatWasAsked) {
+  // A repeated reply in the fence's place; one too many behind the last fence.
+  for (const char* answer : {"$7\r\nwritten\r\n$7\r\nwritten\r\n",
+                             "$7\r\nwritten\r\n$6\r\ndeja 1\r\n$7\r\nwritten\r\n"}) {
+    const Parrot parrot(answer);
+    Result<RedisConnection> connection = connect_to(parrot.url());
+    ASSERT_TRUE(connection.ok());
+    connection->append({"SET", "key", "1"});
+    ASSERT_TRUE(connection->begin_exchange().ok());
+    const Status done = connection->finish_exchange([](std::size_t, const ShortReply&) {});
+    ASSERT_FALSE(done.ok());
+    EXPECT_NE(done.error().message().find("not those to what was asked"), std::string::npos);
+    EXPECT_FALSE(connection->alive());
+  }
+}
+
 TEST(RedisConnection, CallsItsOwnerWhileItWaitsAndGivesUpAtItsLimit) {
   SKIP_WITHOUT_REDIS();
   RedisServer redis;
@@ -69,6 +175,15 @@ TEST(RedisConnection, CallsItsOwnerWhileItWaitsAndGivesUpAtItsLimit) {
   ASSERT_TRUE(connection.ok());
   redis.pause();
   EXPECT_FALSE(connection->command({"PING"}).ok());
+  EXPECT_GT(calls, 2);
+
+  Result<RedisConnection> pipeline = connect_to(
+      redis.url(), [&] { ++calls; }, RedisLimits{.connect_ms = 1000, .silence_ms = 50});
+  ASSERT_TRUE(pipeline.ok());
+  calls = 0;
+  pipeline->append({"PING"});
+  ASSERT_TRUE(pipeline->begin_exchange().ok());
+  EXPECT_FALSE(pipeline->finish_exchange([](std::size_t, const ShortReply&) {}).ok());
   EXPECT_GT(calls, 2);
   redis.resume();
 }
