@@ -60,7 +60,7 @@ class WriteBehindRig {
   void write() {
     while (!write_behind_->everything_written()) {
       static_cast<void>(write_behind_->tick(true));
-      if (counters_.errors.value() != 0) give_up("Redis refused a write, or hung up");
+      if (counters_.errors.value() != 0) give_up(problem().c_str());
     }
   }
   /// Whatever is due, as the keeper does it in between.
@@ -91,6 +91,10 @@ class WriteBehindRig {
   [[nodiscard]] std::string_view catalog_text() const {
     const auto bytes = fixture_.segment().catalog_bytes();
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  [[nodiscard]] std::string problem() const {
+    const auto view = ProcessView::read(fixture_.segment().path("process-keeper"));
+    return view.ok() && !view->errors.empty() ? view->errors.back().text : "Redis hung up";
   }
   [[nodiscard]] std::uint32_t shard_count() const { return fixture_.plan().shard_count; }
 
