@@ -29,7 +29,7 @@ struct ApplianceOptions {
 class LoadedAppliance {
  public:
   LoadedAppliance(const ApplianceOptions& options, Visitors& visitors)
-      : server_(ServerOptions{config(options), true, options.journal_under}),
+      : server_(ServerOptions{config(options), true, false, options.journal_under}),
         texts_(std::min<std::uint64_t>(options.users * 4, 4'000'000), kFirstId,
                [&] { return visitors.next(); }),
         batch_events_(options.batch_events),
