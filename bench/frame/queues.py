@@ -165,10 +165,13 @@ class Simulation:
         # Behind those that arrive, so that a backlog does not hold up the other connections.
         for connection in list(ingest.stopped) if ingest.looks_again else ():
             waiting = ingest.stopped[connection]
+            first = waiting[0]
             while waiting and len(bundle) < self.setup.bundle and self.claim(at, number, waiting[0]):
                 bundle.append(waiting.popleft())
             if not waiting:
                 del ingest.stopped[connection]
+            elif waiting[0] is not first:
+                ingest.stopped[connection] = ingest.stopped.pop(connection)  # the others are next
             if len(bundle) == self.setup.bundle:
                 break
         else:
