@@ -392,6 +392,13 @@ bool EventSink::settle(const Placed& placed, schema::AckLevel level, const char*
   return false;
 }
 
+bool EventSink::has_verdicts() const {
+  for (const Lane& lane : state_->lanes) {
+    if (!lane.shelf.empty()) return true;
+  }
+  return false;
+}
+
 std::size_t EventSink::format_token(const std::uint64_t* ends, char* text,
                                     std::size_t bytes) const {
   std::size_t count = 0;

@@ -86,6 +86,9 @@ class EventSink {
   [[nodiscard]] bool settle(const Placed& placed, schema::AckLevel level, const char* trouble,
                             Refusal& refusal);
 
+  /// False: settle() of an event that is covered has nothing but true to say.
+  [[nodiscard]] bool has_verdicts() const;
+
   /// The token for read-your-own-click: highest positions of the events of one answer, as text
   /// (shm/token.h). `ends[w]` = 0: none there. Returns bytes written (<= bytes).
   std::size_t format_token(const std::uint64_t* ends, char* text, std::size_t bytes) const;

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "ingest/text_words.h"
+
 namespace deja {
 
 struct MessageId {
@@ -55,10 +57,10 @@ namespace internal {
     low = (internal::rotate(low ^ mix_first(words[0]), 27) + high) * 5 + 0x52dce729U;
     high = (internal::rotate(high ^ mix_second(words[1]), 31) + low) * 5 + 0x38495ab5U;
   }
-  std::uint64_t tail[2] = {0, 0};
-  if (at < size) std::memcpy(tail, bytes + at, size - at);
-  high ^= mix_second(tail[1]);
-  low ^= mix_first(tail[0]);
+  // Not copied to be loaded again: a load of what several stores have just written waits for them.
+  const std::size_t rest = size % 16;
+  if (rest > 8) high ^= mix_second(first_word(bytes + size - rest + 8, rest - 8));
+  low ^= mix_first(first_word(bytes + size - rest, rest));
   low ^= size;
   high ^= size;
   low += high;

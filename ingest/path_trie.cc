@@ -5,12 +5,6 @@
 namespace deja {
 namespace {
 
-// Children lie by length, then by bytes: most members of a message that no path names are told
-// apart by their length alone.
-bool before(std::string_view a, std::string_view b) {
-  return a.size() != b.size() ? a.size() < b.size() : a < b;
-}
-
 // "a..b", ".a" and "" name nothing, and "[]" may stand only behind a name.
 bool well_formed(std::string_view path) {
   if (path.empty() || path.front() == '.' || path.back() == '.') return false;
@@ -33,7 +27,8 @@ PathTrie::PathTrie(schema::Catalog::Reader catalog) {
     }
     const auto made = static_cast<Node>(nodes_.size());
     nodes_.emplace_back();
-    nodes_[node].children.push_back({std::string(name), made});
+    nodes_[node].children.push_back(
+        {std::string(name), first_word(name.data(), name.size()), made});
     return made;
   };
   const auto elements_of = [this](Node node) {
@@ -63,17 +58,18 @@ PathTrie::PathTrie(schema::Catalog::Reader catalog) {
   }
   for (NodeData& node : nodes_) {
     std::sort(node.children.begin(), node.children.end(),
-              [](const Child& a, const Child& b) { return before(a.name, b.name); });
+              [](const Child& a, const Child& b) { return a.word < b.word; });
   }
 }
 
-PathTrie::Node PathTrie::member(Node node, std::string_view name) const {
-  if (node == kNowhere) return kNowhere;
-  const std::vector<Child>& children = nodes_[node].children;
-  const auto found =
-      std::lower_bound(children.begin(), children.end(), name,
-                       [](const Child& a, std::string_view b) { return before(a.name, b); });
-  return found != children.end() && found->name == name ? found->node : kNowhere;
+PathTrie::Node PathTrie::member_of_many(const std::vector<Child>& children, std::string_view name,
+                                        std::uint64_t word) {
+  auto found = std::lower_bound(children.begin(), children.end(), word,
+                                [](const Child& a, std::uint64_t b) { return a.word < b; });
+  for (; found != children.end() && found->word == word; ++found) {
+    if (found->is(name, word)) return found->node;
+  }
+  return kNowhere;
 }
 
 }  // namespace deja

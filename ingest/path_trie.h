@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ingest/text_words.h"
 #include "shm/catalog.capnp.h"
 
 namespace deja {
@@ -23,7 +25,16 @@ class PathTrie {
   /// The message itself.
   [[nodiscard]] Node root() const { return 1; }
   /// The member `name` of the object at `node`; kNowhere for a member that no path names.
-  [[nodiscard]] Node member(Node node, std::string_view name) const;
+  [[nodiscard]] Node member(Node node, std::string_view name) const {
+    if (node == kNowhere) return kNowhere;
+    const std::vector<Child>& children = nodes_[node].children;
+    const std::uint64_t word = first_word(name.data(), name.size());
+    if (children.size() > kFewChildren) return member_of_many(children, name, word);
+    for (const Child& child : children) {
+      if (child.is(name, word)) return child.node;
+    }
+    return kNowhere;
+  }
   /// The elements of the array at `node`.
   [[nodiscard]] Node elements(Node node) const {
     return node == kNowhere ? kNowhere : nodes_[node].elements;
@@ -36,13 +47,23 @@ class PathTrie {
  private:
   struct Child {
     std::string name;
-    Node node;
+    std::uint64_t word = 0;  // the name's first
+    Node node = kNowhere;
+    [[nodiscard]] bool is(std::string_view other, std::uint64_t other_word) const {
+      return word == other_word && name.size() == other.size() &&
+             (other.size() <= 8 ||
+              std::memcmp(name.data() + 8, other.data() + 8, other.size() - 8) == 0);
+    }
   };
   struct NodeData {
     std::vector<Child> children;
     Node elements = kNowhere;
     std::uint16_t slot = kNoSlot;
   };
+  static constexpr std::size_t kFewChildren = 8;
+  [[nodiscard]] static Node member_of_many(const std::vector<Child>& children,
+                                           std::string_view name, std::uint64_t word);
+
   std::vector<NodeData> nodes_;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ingest/extraction.h"
+#include "ingest/text_words.h"
 #include "shm/catalog.capnp.h"
 
 namespace deja {
@@ -46,11 +47,13 @@ class Recognizer {
   };
 
   [[nodiscard]] static std::uint64_t hash_of(CallType call, std::string_view name) {
-    std::uint64_t hash = 0xcbf29ce484222325U ^ static_cast<std::uint64_t>(call);  // FNV-1a
-    for (const char letter : name) {
-      hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3U;
-    }
-    return hash ^ (hash >> 32U);
+    // Of long names the ends: names are told apart by comparing them, not by this.
+    const std::uint64_t first = first_word(name.data(), name.size());
+    const std::uint64_t last =
+        name.size() > 8 ? load_word<std::uint64_t>(name.data() + name.size() - 8) : 0;
+    std::uint64_t hash = (first ^ name.size()) * 0x9e3779b97f4a7c15U;
+    hash = (hash ^ hash >> 32U ^ last ^ static_cast<std::uint64_t>(call)) * 0xff51afd7ed558ccdU;
+    return hash ^ hash >> 32U;
   }
   void add(CallType call, std::string_view name, std::uint64_t kind);
 

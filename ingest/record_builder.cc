@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "ingest/text_words.h"
 #include "ring/event_record.capnp.h"
 #include "shm/base/cache_line.h"
 #include "shm/base/check.h"
@@ -59,11 +60,9 @@ class Words {
       set(pointer, std::uint64_t{0});
       return word;
     }
-    const std::uint64_t end = word + words_of(size);
-    set(end - 1, std::uint64_t{0});
-    std::memcpy(memory_ + word * 8, bytes, size);
+    copy_as_words(memory_ + word * 8, bytes, size);
     set(pointer, bytes_pointer(word - pointer - 1, size));
-    return end;
+    return word + words_of(size);
   }
 
  private:

@@ -165,6 +165,112 @@ struct StreamDecoder::Walk {
   }
 };
 
+// The way of nearly every event. Whatever it would have to say no to, Walk says, who knows why.
+struct StreamDecoder::UsualWalk {
+  const PathTrie& paths;
+  const UsualEvents& events;
+  Extraction& extraction;
+  std::uint64_t frame_left;
+  std::uint64_t content_left = kEventBytesMax;
+
+  bool pay(std::uint64_t frame_bytes, std::uint64_t content_bytes) {
+    if (frame_bytes > frame_left || content_bytes > content_left) return false;
+    frame_left -= frame_bytes;
+    content_left -= content_bytes;
+    return true;
+  }
+  bool text(std::uint32_t pointer, std::string_view& into) {
+    return events.text(pointer, into) && pay(into.size(), into.size());
+  }
+  bool capture(PathTrie::Node node, std::uint32_t element, const Value& value) {
+    const std::uint16_t slot = paths.slot(node);
+    return slot == PathTrie::kNoSlot ||
+           extraction.capture(slot, static_cast<std::uint16_t>(element), value);
+  }
+  bool member(std::uint32_t at, PathTrie::Node node, std::uint32_t element, std::uint32_t depth) {
+    constexpr std::uint32_t kContent = UsualEvents::kDataWords + kMemberContent;
+    switch (events.get<std::uint16_t>(at, kMemberTagByte)) {
+      case kNull:
+        return capture(node, element, Value{ValueKind::kNull, 0, nullptr, 0});
+      case kBoolean: {
+        const auto bits = events.get<std::uint8_t>(at, kMemberBooleanBit / 8);
+        const double number = (bits >> (kMemberBooleanBit % 8) & 1U) != 0 ? 1 : 0;
+        return capture(node, element, Value{ValueKind::kBool, number, nullptr, 0});
+      }
+      case kNumber: {
+        const auto number = events.get<double>(at, kMemberNumberByte);
+        return std::isfinite(number) && capture(node, element, Value::of(number));
+      }
+      case kText: {
+        std::string_view content;
+        return text(at + kContent, content) &&
+               capture(node, element,
+                       Value::of(content.data(), static_cast<std::uint32_t>(content.size())));
+      }
+      case kList:
+        return list(at + kContent, node, depth + 1);
+      case kObject:
+        return object(at + kContent, node, element, depth + 1);
+      default:
+        return false;
+    }
+  }
+  bool enter(std::uint32_t pointer, std::uint32_t depth, UsualEvents::Elements& members) {
+    return events.members(pointer, members) && depth <= kDepthMax &&
+           pay(std::uint64_t{members.count} * kMemberStructBytes,
+               std::uint64_t{members.count} * kMemberContentBytes);
+  }
+  bool object(std::uint32_t pointer, PathTrie::Node node, std::uint32_t element,
+              std::uint32_t depth) {
+    UsualEvents::Elements members;
+    if (!enter(pointer, depth, members)) return false;
+    std::uint32_t at = members.at;
+    for (; members.count != 0; --members.count, at += UsualEvents::kMemberWords) {
+      std::string_view name;
+      if (!text(at + UsualEvents::kDataWords + kMemberName, name)) return false;
+      if (!member(at, paths.member(node, name), element, depth)) return false;
+    }
+    return true;
+  }
+  bool list(std::uint32_t pointer, PathTrie::Node node, std::uint32_t depth) {
+    UsualEvents::Elements members;
+    if (!enter(pointer, depth, members) || members.count > kElementCountMax) return false;
+    const PathTrie::Node elements = paths.elements(node);
+    for (std::uint32_t index = 0; index < members.count; ++index) {
+      const std::uint32_t at = members.at + index * UsualEvents::kMemberWords;
+      if (!member(at, elements, index, depth)) return false;
+    }
+    return true;
+  }
+};
+
+bool StreamDecoder::decode_usual(const UsualEvents& events, std::uint32_t index,
+                                 std::int64_t sent_at_us, Budget& budget,
+                                 Extraction& extraction) const {
+  if (index >= events.count()) return false;
+  const std::uint32_t at = events.event(index);
+  const auto call = events.get<std::uint16_t>(at, kCallByte);
+  if (call > static_cast<std::uint16_t>(CallType::kAlias)) return false;
+  extraction.clear();
+  extraction.call = static_cast<CallType>(call);
+  extraction.timestamp_us = events.get<std::int64_t>(at, kTimestampByte);
+  extraction.has_timestamp = extraction.timestamp_us != 0;
+  extraction.sent_at_us = sent_at_us;
+  extraction.has_sent_at = sent_at_us != 0;
+  UsualWalk walk{paths_, events, extraction, budget.bytes_left};
+  const std::uint32_t pointers = at + UsualEvents::kDataWords;
+  const bool done = walk.pay(kEventStructBytes, 0) &&
+                    walk.text(pointers + kName, extraction.name) &&
+                    walk.text(pointers + kUserId, extraction.user_id) &&
+                    walk.text(pointers + kAnonymousId, extraction.anonymous_id) &&
+                    walk.text(pointers + kMessageId, extraction.message_id) &&
+                    walk.object(pointers + kProperties, properties_, 0, 2) &&
+                    walk.object(pointers + kTraits, traits_, 0, 2) &&
+                    walk.object(pointers + kContext, context_, 0, 2);
+  if (done) budget.bytes_left = walk.frame_left;
+  return done;
+}
+
 bool StreamDecoder::decode(const capnp_view::Message& message, const capnp_view::Struct& event,
                            std::int64_t sent_at_us, Budget& budget, Extraction& extraction,
                            Refusal& refusal) {
@@ -185,15 +291,15 @@ bool StreamDecoder::decode(const capnp_view::Message& message, const capnp_view:
     const Step step{nullptr, name, 0, false};
     return walk.take_text(event.text(pointer), into, &step);
   };
-  const auto object = [&](Pointer pointer, std::string_view name) {
+  const auto object = [&](Pointer pointer, std::string_view name, PathTrie::Node node) {
     const Step step{nullptr, name, 0, false};
-    return walk.walk_object(event.list(pointer), paths_.member(paths_.root(), name), 0, 2, &step);
+    return walk.walk_object(event.list(pointer), node, 0, 2, &step);
   };
   return text(kName, "name", extraction.name) && text(kUserId, "userId", extraction.user_id) &&
          text(kAnonymousId, "anonymousId", extraction.anonymous_id) &&
          text(kMessageId, "messageId", extraction.message_id) &&
-         object(kProperties, "properties") && object(kTraits, "traits") &&
-         object(kContext, "context");
+         object(kProperties, "properties", properties_) && object(kTraits, "traits", traits_) &&
+         object(kContext, "context", context_);
 }
 
 }  // namespace deja

@@ -12,13 +12,18 @@
 
 #include "ingest/extraction.h"
 #include "ingest/path_trie.h"
+#include "ingest/stream_usual_events.h"
 #include "shm/capnp_view.h"
 
 namespace deja {
 
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const PathTrie& paths) : paths_(paths) {}
+  explicit StreamDecoder(const PathTrie& paths)
+      : paths_(paths),
+        properties_(paths.member(paths.root(), "properties")),
+        traits_(paths.member(paths.root(), "traits")),
+        context_(paths.member(paths.root(), "context")) {}
 
   /// What reading a batch may cost, in bytes of its frame.
   struct Budget {
@@ -34,10 +39,20 @@ class StreamDecoder {
                             std::int64_t sent_at_us, Budget& budget, Extraction& extraction,
                             Refusal& refusal);
 
+  /// The same for events laid out as usual, at a third of the cost. False: not done, `budget` as
+  /// it was, and decode() has the answer. True: decode() would have said and filled the same.
+  [[nodiscard]] bool decode_usual(const UsualEvents& events, std::uint32_t index,
+                                  std::int64_t sent_at_us, Budget& budget,
+                                  Extraction& extraction) const;
+
  private:
   struct Step;
   struct Walk;
+  struct UsualWalk;
   const PathTrie& paths_;
+  PathTrie::Node properties_;
+  PathTrie::Node traits_;
+  PathTrie::Node context_;
 };
 
 }  // namespace deja

@@ -318,9 +318,11 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
     return Handled::kDone;
   }
   const auto sent_at_us = body.get<std::int64_t>(kBatchSentAtByte);
+  const UsualEvents usual(frame.message);
+  Refusal refusal;
   for (std::uint32_t index = stalled_event_; index < events.size(); ++index) {
-    Refusal refusal;
-    if (!shared_.decoder.decode(message, events[index], sent_at_us, budget_, shared_.extraction,
+    if (!shared_.decoder.decode_usual(usual, index, sent_at_us, budget_, shared_.extraction) &&
+        !shared_.decoder.decode(message, events[index], sent_at_us, budget_, shared_.extraction,
                                 refusal)) {
       shared_.sink.count_refused(refusal);
       batch.rejects.push_back({index, false, refusal});
@@ -334,7 +336,9 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
       stalled_event_ = index;
       return Handled::kStalled;
     }
-    if (refusal.code != nullptr) keep_letter(frame.message, index, refusal);
+    if (refusal.code == nullptr) continue;
+    keep_letter(frame.message, index, refusal);
+    refusal = {};
   }
   stalled_ = false;
   batch.whole = true;
@@ -417,7 +421,10 @@ void StreamHandler::ack_what_is_covered(std::int64_t now_us) {
 }
 
 void StreamHandler::ack(InFlightBatch& batch, const char* trouble) {
-  for (const PlacedEvent& event : batch.placed) {
+  // Of most batches no worker refused anything, and all is covered.
+  const bool all_taken = trouble == nullptr && !shared_.sink.has_verdicts();
+  for (std::size_t at = all_taken ? batch.placed.size() : 0; at < batch.placed.size(); ++at) {
+    const PlacedEvent& event = batch.placed[at];
     Refusal refusal;
     if (shared_.sink.settle(event.placed, level(), trouble, refusal)) continue;
     batch.rejects.push_back({event.index, worth_resending(refusal.code), refusal});

@@ -24,6 +24,8 @@ class VerdictShelf {
   void put(std::uint64_t ring_end, RefusalReason reason);
   /// kNone when the record was not refused.
   [[nodiscard]] RefusalReason take(std::uint64_t ring_end);
+  /// True: take() has nothing but kNone to say.
+  [[nodiscard]] bool empty() const { return first_ == last_ && forgotten_until_ == 0; }
   /// Verdicts up to there may have been lost: such records count as refused.
   void forget_until(std::uint64_t ring_end) {
     if (ring_end > forgotten_until_) forgotten_until_ = ring_end;

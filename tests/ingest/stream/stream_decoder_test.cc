@@ -47,7 +47,20 @@ class StreamDecoderTest : public testing::Test {
     refusal_ = {};
     StreamDecoder decoder(*paths_);
     auto budget = StreamDecoder::Budget::of_frame(frame.bytes);
-    return decoder.decode(message, events[0], sent_at_us, budget, *extraction_, refusal_);
+    const bool taken =
+        decoder.decode(message, events[0], sent_at_us, budget, *extraction_, refusal_);
+    // The quick look takes nothing that the other refuses, and takes it alike.
+    auto usual_budget = StreamDecoder::Budget::of_frame(frame.bytes);
+    was_usual_ = decoder.decode_usual(UsualEvents(frame.message), 0, sent_at_us, usual_budget,
+                                      *usual_extraction_);
+    if (!was_usual_) {
+      EXPECT_EQ(usual_budget.bytes_left, StreamDecoder::Budget::of_frame(frame.bytes).bytes_left);
+      return taken;
+    }
+    EXPECT_TRUE(taken);
+    EXPECT_EQ(usual_budget.bytes_left, budget.bytes_left);
+    EXPECT_EQ(told(*usual_extraction_), told(*extraction_));
+    return taken;
   }
   void expect_refused(const FillEvent& fill, const char* code, const char* path) {
     EXPECT_FALSE(decode(fill));
@@ -55,10 +68,11 @@ class StreamDecoderTest : public testing::Test {
     EXPECT_STREQ(refusal_.code, code);
     EXPECT_STREQ(refusal_.path, path);
   }
-  [[nodiscard]] std::string captured() const {
+  [[nodiscard]] std::string captured() const { return captured(*extraction_); }
+  [[nodiscard]] static std::string captured(const Extraction& extraction) {
     std::string text;
-    for (std::uint32_t at = 0; at < extraction_->captured_count; ++at) {
-      const CapturedValue& value = extraction_->captured[at];
+    for (std::uint32_t at = 0; at < extraction.captured_count; ++at) {
+      const CapturedValue& value = extraction.captured[at];
       text += std::to_string(value.slot) + '.' + std::to_string(value.element) + '=';
       if (value.value.kind == ValueKind::kText) {
         text.append(value.value.text, value.value.text_bytes);
@@ -72,6 +86,17 @@ class StreamDecoderTest : public testing::Test {
     }
     return text;
   }
+  // All that an extraction says.
+  [[nodiscard]] static std::string told(const Extraction& extraction) {
+    std::string text = std::to_string(static_cast<int>(extraction.call));
+    for (const std::string_view part :
+         {extraction.name, extraction.user_id, extraction.anonymous_id, extraction.message_id}) {
+      text.append("|").append(part);
+    }
+    text += '|' + std::to_string(extraction.has_timestamp ? extraction.timestamp_us : -1) + '|' +
+            std::to_string(extraction.has_sent_at ? extraction.sent_at_us : -1) + '|';
+    return text + captured(extraction);
+  }
 
   Bytes catalog_;
   std::vector<std::uint64_t> words_;
@@ -79,6 +104,8 @@ class StreamDecoderTest : public testing::Test {
   std::unique_ptr<PathTrie> paths_;
   Bytes frame_;
   std::unique_ptr<Extraction> extraction_ = std::make_unique<Extraction>();
+  std::unique_ptr<Extraction> usual_extraction_ = std::make_unique<Extraction>();
+  bool was_usual_ = false;
   Refusal refusal_;
 };
 
@@ -136,6 +163,45 @@ TEST_F(StreamDecoderTest, TakesOutWhatIsDeclaredAndSkipsTheRest) {
   EXPECT_EQ(extraction_->sent_at_us, 456);
   EXPECT_EQ(captured(),
             "0.0=p1 1.0=9.50 2.0=0.25 2.1=null 2.2=2.25 3.0=1.00b 5.0=x 5.1= 4.0=null 6.0=/shoes ");
+}
+
+TEST_F(StreamDecoderTest, TheQuickLookAtDamagedEventsSaysTheSameOrNothing) {
+  const FillEvent whole = [](EventBuilder event) {
+    event.setCall(stream_schema::Call::TRACK);
+    event.setName("Product Viewed");
+    event.setUserId("user-0000123");
+    event.setMessageId("0123456789abcdef");
+    auto members = event.initProperties(5);
+    members[0].setName("product_id");
+    members[0].setText("pröduct");
+    members[1].setName("price");
+    members[1].setNumber(9.5);
+    members[2].setName("products");
+    members[2].initList(2)[1].initObject(1)[0].setName("price");
+    members[3].setName("flag");
+    members[3].setBoolean(true);
+    members[4].setName("a");
+    event.initTraits(1)[0].setName("plan");
+  };
+  ASSERT_TRUE(decode(whole, 7));
+  EXPECT_TRUE(was_usual_);
+  const Bytes good = frame_;
+  constexpr std::size_t kEventsBegin = 8 + 8 + 3 * 8 + 3 * 8;  // frame, table, root, batch, and tag
+  std::mt19937_64 random(test_seed());
+  int usual = 0;
+  int refused = 0;
+  for (int round = 0; round < 100'000; ++round) {
+    frame_ = good;
+    for (std::uint64_t flips = 1 + random() % 3; flips != 0; --flips) {
+      frame_[kEventsBegin + random() % (frame_.size() - kEventsBegin)] ^=
+          static_cast<std::uint8_t>(1U << random() % 8);
+    }
+    if (!decode_frame(7)) ++refused;
+    if (was_usual_) ++usual;
+    if (HasFailure()) FAIL() << "round " << round;
+  }
+  EXPECT_GT(usual, 10'000);
+  EXPECT_GT(refused, 10'000);
 }
 
 TEST_F(StreamDecoderTest, AValueOfAnotherShapeThanItsPathIsNotTaken) {
