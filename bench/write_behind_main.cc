@@ -331,7 +331,7 @@ class Bench {
   void apply() {
     worker_.publish();
     const double cpu_ns = thread_cpu_ns();
-    spent_.wall_ns += static_cast<double>(worker_.run()) * tick_ns_;
+    spent_.wall_ns += worker_.run(false);
     spent_.cpu_ns += thread_cpu_ns() - cpu_ns;
   }
   /// Of the worker, for an event.
@@ -388,7 +388,6 @@ class Bench {
   std::vector<std::uint64_t> marks_;
   std::uint64_t number_ = 0;
   Cost spent_;  // by the worker
-  double tick_ns_ = tick_ns();
 };
 
 }  // namespace
