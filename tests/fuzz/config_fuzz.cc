@@ -65,7 +65,7 @@ void check_plan(const Config& config) {
 void check_tests(const Config& config) {
   std::uint64_t events = 0;
   for (const TestConfig& test : config.tests) {
-    for (const TestEvent& sent : test.send) events += sent.count;
+    for (const SentEvent& sent : test.send) events += sent.count;
   }
   if (events > kTestEventsMax) return;
   const Result<std::vector<TestOutcome>> outcomes = run_tests(config);
