@@ -43,7 +43,7 @@ class LoadedAppliance {
         .run(options.users);
     (void)fence_.run(1);
   }
-  ~LoadedAppliance() { server_.kill_all(); }  // nobody wants its profiles in a store
+  ~LoadedAppliance() { server_.kill_tree(); }  // nobody wants its profiles in a store
   LoadedAppliance(const LoadedAppliance&) = delete;
   LoadedAppliance& operator=(const LoadedAppliance&) = delete;
 

@@ -18,6 +18,7 @@
 
 #include "bench/support/servers.h"
 #include "shm/place_lock.h"
+#include "shm/segment.h"
 #include "tools/serve/start_report.h"
 
 namespace deja::bench {
@@ -95,7 +96,9 @@ class Server {
   [[nodiscard]] std::string socket() const { return directory_ + "/stream.sock"; }
   /// On 127.0.0.1.
   [[nodiscard]] std::uint16_t http_port() const {
-    const auto report = StartReport::read(segment() + "/report");
+    const auto segment_now = Segment::open(segment());
+    if (!segment_now.ok()) give_up("the appliance has no segment");
+    const auto report = StartReport::read(segment_now->path("report"));
     if (!report.ok()) give_up("the appliance did not say where it listens");
     return static_cast<std::uint16_t>(std::stoul(report->http.substr(report->http.rfind(':') + 1)));
   }
