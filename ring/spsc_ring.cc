@@ -1,9 +1,10 @@
 #include "ring/spsc_ring.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
-#include "shm/base/check.h"
+#include "ring/line_hints.h"
 
 namespace deja {
 namespace {
@@ -17,16 +18,8 @@ bool capacity_fits(std::uint64_t capacity_bytes, std::uint64_t file_bytes) {
          capacity_bytes <= file_bytes - sizeof(RingHeaderLayout);
 }
 
-void write_header(std::uint8_t* at, std::uint32_t size_bytes, std::uint32_t type) {
-  const RingRecordLayout header{size_bytes, type};
-  std::memcpy(at, &header, sizeof header);
-}
-
-/// One load, so that what was checked is what is used: the writer may be hostile.
-RingRecordLayout read_header(const std::uint8_t* at) {
-  const std::uint64_t word =
-      __atomic_load_n(reinterpret_cast<const std::uint64_t*>(at), __ATOMIC_RELAXED);
-  return std::bit_cast<RingRecordLayout>(word);
+std::uint64_t line_of(std::uint64_t position) {
+  return position & ~(kCacheLineBytes - 1);
 }
 
 }  // namespace
@@ -55,7 +48,7 @@ RingProducer::RingProducer(void* file, std::uint64_t file_bytes,
   published_position_ = header_->producer_position.load(std::memory_order_relaxed);
   CHECK(published_position_ % 8 == 0);
   committed_position_ = published_position_;
-  claim_position_ = published_position_;
+  free_end_ = published_position_;
   for (unsigned place = 0; place < 2; ++place) {
     const PublishedLayout& published = header_->published[place];
     if (published.position.load(std::memory_order_relaxed) != published_position_) continue;
@@ -64,6 +57,10 @@ RingProducer::RingProducer(void* file, std::uint64_t file_bytes,
     break;
   }
   refresh_consumer_position();
+}
+
+std::uint64_t RingProducer::free_bytes() const {
+  return capacity_bytes_ - (committed_position_ - consumer_position_cached_);
 }
 
 std::uint64_t RingProducer::bytes_behind(std::uint64_t position) const {
@@ -85,57 +82,26 @@ void RingProducer::refresh_consumer_position() {
   }
 }
 
-std::uint8_t* RingProducer::claim(std::uint32_t size_max) {
-  CHECK(size_max <= capacity_bytes_ / 4);
-  const std::uint64_t record_bytes = ring_record_bytes(size_max);
-  const std::uint64_t index = committed_position_ & (capacity_bytes_ - 1);
-  const std::uint64_t bytes_to_end = capacity_bytes_ - index;
+/// Room for a record, behind padding up to the end where it would cross that.
+bool RingProducer::find_room(std::uint64_t record_bytes) {
+  const std::uint64_t bytes_to_end =
+      capacity_bytes_ - (committed_position_ & (capacity_bytes_ - 1));
   const std::uint64_t padding_bytes = record_bytes <= bytes_to_end ? 0 : bytes_to_end;
-  const std::uint64_t end = committed_position_ + padding_bytes + record_bytes;
-  if (end - consumer_position_cached_ > capacity_bytes_) {
+  if (free_bytes() < padding_bytes + record_bytes) {
     refresh_consumer_position();
-    if (end - consumer_position_cached_ > capacity_bytes_) {
-      claim_open_ = false;
-      return nullptr;
-    }
+    if (free_bytes() < padding_bytes + record_bytes) return false;
   }
-  claim_position_ = committed_position_ + padding_bytes;
-  claim_size_ = size_max;
-  claim_open_ = true;
-  return data_ + (claim_position_ & (capacity_bytes_ - 1)) + sizeof(RingRecordLayout);
-}
-
-std::uint64_t RingProducer::commit(std::uint32_t size, std::uint32_t type, Counted counted) {
-  CHECK(claim_open_ && size <= claim_size_ && type != kRingPadding);
-  claim_open_ = false;
-  if (claim_position_ != committed_position_) {
-    const std::uint64_t padding_bytes = claim_position_ - committed_position_;
-    write_header(data_ + (committed_position_ & (capacity_bytes_ - 1)),
-                 static_cast<std::uint32_t>(padding_bytes - sizeof(RingRecordLayout)),
-                 kRingPadding);
-  }
-  std::uint8_t* record = data_ + (claim_position_ & (capacity_bytes_ - 1));
-  const std::uint64_t record_bytes = ring_record_bytes(size);
-  write_header(record, size, type);
-  std::memset(record + sizeof(RingRecordLayout) + size, 0,
-              record_bytes - sizeof(RingRecordLayout) - size);
-  committed_position_ = claim_position_ + record_bytes;
-  if (counted == Counted::kYes) ++committed_count_;
-  return committed_position_;
-}
-
-bool RingProducer::publish() {
-  if (committed_position_ == published_position_) return false;
-  published_count_ += committed_count_;
-  committed_count_ = 0;
-  PublishedLayout& published = header_->published[published_place_];
-  published.position.store(committed_position_, std::memory_order_relaxed);
-  published.record_count.store(published_count_, std::memory_order_relaxed);
-  published_place_ = 1 - published_place_;
-  // SYNC(ring.publish): every record before it is written.
-  header_->producer_position.store(committed_position_, std::memory_order_release);
-  published_position_ = committed_position_;
+  claim_padding_bytes_ = padding_bytes;
+  free_end_ = committed_position_ + std::min(free_bytes(), bytes_to_end);
   return true;
+}
+
+void RingProducer::commit_padding() {
+  write_header(
+      at(committed_position_),
+      {static_cast<std::uint32_t>(claim_padding_bytes_ - sizeof(RingRecordLayout)), kRingPadding});
+  committed_position_ += claim_padding_bytes_;
+  free_end_ = committed_position_ + free_bytes();
 }
 
 // --- consumer -----------------------------------------------------------------------------------
@@ -146,7 +112,10 @@ RingConsumer::RingConsumer(const void* file, std::uint64_t file_bytes,
       data_(static_cast<const std::uint8_t*>(file) + sizeof(RingHeaderLayout)),
       capacity_bytes_(0),
       consumer_position_shared_(consumer_position),
-      read_position_(consumer_position->load(std::memory_order_relaxed)) {
+      read_position_(consumer_position->load(std::memory_order_relaxed)),
+      known_end_(read_position_),
+      given_back_end_(line_of(read_position_)),
+      gives_lines_back_(deja::gives_lines_back()) {
   CHECK(file_bytes >= sizeof(RingHeaderLayout));
   // Read once: it is the producer's word.
   const std::uint64_t capacity_bytes = __atomic_load_n(&header_->capacity_bytes, __ATOMIC_RELAXED);
@@ -166,6 +135,7 @@ std::uint64_t RingConsumer::producer_position() const {
 
 RingRecord RingConsumer::broken() {
   broken_ = true;
+  known_end_ = read_position_;
   RingRecord record;
   record.outcome = RingRecord::Outcome::kBroken;
   record.position = read_position_;
@@ -173,53 +143,65 @@ RingRecord RingConsumer::broken() {
   return record;
 }
 
-RingRecord RingConsumer::next() {
-  if (broken_) return broken();
+/// Called at the end of what is known. Whatever it answers, nothing was taken yet.
+RingRecord::Outcome RingConsumer::look() {
+  if (broken_) return RingRecord::Outcome::kBroken;
   if (producer_position_cached_ == read_position_) {
     producer_position_cached_ = producer_position();
-    if (producer_position_cached_ == read_position_) return {};
+    asked_end_ = line_of(read_position_);  // once more: what was asked for early is taken away
+    if (producer_position_cached_ == read_position_) {
+      // Whoever waits asks for what he waits for: so it comes with the position, not after it.
+      for (std::uint64_t byte = 0; byte < kRingAskWaitingBytes; byte += kCacheLineBytes) {
+        ask_for_line(data_ + ((asked_end_ + byte) & (capacity_bytes_ - 1)));
+      }
+      return RingRecord::Outcome::kEmpty;
+    }
   }
-  std::uint64_t available_bytes = producer_position_cached_ - read_position_;
-  if (available_bytes > capacity_bytes_ || available_bytes % 8 != 0 || read_position_ % 8 != 0) {
+  const std::uint64_t published_bytes = producer_position_cached_ - read_position_;
+  if (published_bytes > capacity_bytes_ || published_bytes % 8 != 0 || read_position_ % 8 != 0) {
+    return RingRecord::Outcome::kBroken;
+  }
+  const std::uint64_t bytes_to_end = capacity_bytes_ - (read_position_ & (capacity_bytes_ - 1));
+  known_end_ = read_position_ + std::min(published_bytes, bytes_to_end);
+  ask_ahead();
+  return RingRecord::Outcome::kRecord;
+}
+
+/// Not a record that lies in what is known: padding, or nothing that makes sense.
+RingRecord RingConsumer::next_past_padding(RingRecordLayout header) {
+  // Padding goes to the end exactly, and never stands alone: it is committed with its record.
+  const std::uint64_t padding_bytes = capacity_bytes_ - (read_position_ & (capacity_bytes_ - 1));
+  const std::uint64_t published_bytes = producer_position_cached_ - read_position_;
+  if (header.type != kRingPadding ||
+      sizeof header + std::uint64_t{header.size_bytes} != padding_bytes ||
+      published_bytes <= padding_bytes) {
     return broken();
   }
-  std::uint64_t index = read_position_ & (capacity_bytes_ - 1);
-  RingRecordLayout header = read_header(data_ + index);
-  std::uint64_t padding_bytes = 0;
-  if (header.type == kRingPadding) {
-    // Padding goes to the end exactly, and never stands alone: it is committed with its record.
-    padding_bytes = capacity_bytes_ - index;
-    if (sizeof(RingRecordLayout) + std::uint64_t{header.size_bytes} != padding_bytes ||
-        available_bytes <= padding_bytes) {
-      return broken();
-    }
-    index = 0;
-    available_bytes -= padding_bytes;
-    header = read_header(data_);
-    if (header.type == kRingPadding) return broken();
+  header = header_at(0);
+  if (header.type == kRingPadding ||
+      ring_record_bytes(header.size_bytes) > published_bytes - padding_bytes) {
+    return broken();
   }
-  const std::uint64_t record_bytes = ring_record_bytes(header.size_bytes);
-  if (record_bytes > available_bytes || record_bytes > capacity_bytes_ - index) return broken();
-
-  RingRecord record;
-  record.outcome = RingRecord::Outcome::kRecord;
-  record.type = header.type;
-  record.payload = data_ + index + sizeof(RingRecordLayout);
-  record.size_bytes = header.size_bytes;
-  record.position = read_position_;
-  record.end_position = read_position_ + padding_bytes + record_bytes;
-  read_position_ = record.end_position;
+  const RingRecord record = take(0, header, padding_bytes);
+  known_end_ = read_position_;  // the next one is looked for
   return record;
+}
+
+void RingConsumer::give_lines_back(std::uint64_t position) {
+  const std::uint64_t end = line_of(position);
+  // After a step back, or further than a ring's length: from here on.
+  if (gives_lines_back_ && end - given_back_end_ <= capacity_bytes_) {
+    for (std::uint64_t line = given_back_end_; line != end; line += kCacheLineBytes) {
+      give_line_back(data_ + (line & (capacity_bytes_ - 1)));
+    }
+  }
+  given_back_end_ = end;
 }
 
 void RingConsumer::seek(std::uint64_t position) {
   read_position_ = position;
+  known_end_ = position;
   producer_position_cached_ = position;  // loaded anew: it may lie before the new position
-}
-
-void RingConsumer::release(std::uint64_t position) {
-  // SYNC(ring.release): nothing before it is read any more.
-  consumer_position_shared_->store(position, std::memory_order_release);
 }
 
 }  // namespace deja

@@ -95,6 +95,29 @@ TEST(SpscRing, AClaimThatIsNotCommittedCostsNothing) {
   EXPECT_EQ(producer.published_position(), ring_record_bytes(5));
 }
 
+TEST(SpscRing, ARecordHasTheSizeAndTheTypeOfItsCommitAndNotOfItsClaim) {
+  RingMemory memory(4096);
+  RingProducer producer = memory.producer();
+  RingConsumer consumer = memory.consumer();
+  for (const std::uint32_t size : {100U, 40U, 40U, 0U, 99U}) {
+    for (const std::uint32_t type : {3U, 3U, 8U}) {
+      std::uint8_t* claimed = producer.claim(100);
+      ASSERT_NE(claimed, nullptr);
+      std::memset(claimed, 0xff, 100);
+      const std::uint64_t end = producer.commit(size, type);
+      producer.publish();
+      const RingRecord record = consumer.next();
+      ASSERT_EQ(record.outcome, Outcome::kRecord);
+      EXPECT_EQ(record.size_bytes, size);
+      EXPECT_EQ(record.type, type);
+      EXPECT_EQ(record.end_position, end);
+      EXPECT_EQ(text_of(record), std::string(size, '\xff'));
+      for (std::uint32_t byte = size; byte % 8 != 0; ++byte) EXPECT_EQ(record.payload[byte], 0);
+      consumer.release(end);
+    }
+  }
+}
+
 TEST(SpscRing, ARecordIsContiguousWhereTheRingWraps) {
   RingMemory memory(4096);
   RingProducer producer = memory.producer();
@@ -113,6 +136,45 @@ TEST(SpscRing, ARecordIsContiguousWhereTheRingWraps) {
   EXPECT_EQ(wrapped.payload, memory.data() + sizeof(RingRecordLayout));
   EXPECT_EQ(wrapped.end_position, end_of_wrapped);
   EXPECT_EQ(text_of(wrapped), std::string(900, 'z'));
+}
+
+TEST(SpscRing, AClaimBehindTheEndThatIsNotCommittedLeavesTheSpaceBeforeIt) {
+  RingMemory memory(4096);
+  RingProducer producer = memory.producer();
+  RingConsumer consumer = memory.consumer();
+  for (int record = 0; record < 3; ++record) put(producer, std::string(1016, 'x'));
+  put(producer, std::string(504, 'y'));  // 512 bytes are left before the end
+  producer.publish();
+  while (consumer.next().outcome == Outcome::kRecord) consumer.release(consumer.read_position());
+  EXPECT_EQ(producer.claim(900), memory.data() + sizeof(RingRecordLayout));
+  EXPECT_EQ(put(producer, "before the end"), 3584 + ring_record_bytes(14));
+  put(producer, std::string(900, 'z'));
+  producer.publish();
+  EXPECT_EQ(text_of(consumer.next()), "before the end");
+  EXPECT_EQ(text_of(consumer.next()), std::string(900, 'z'));
+  EXPECT_EQ(consumer.next().outcome, Outcome::kEmpty);
+}
+
+TEST(SpscRing, WhatIsForgottenCanBeReadAgainUntilItIsReleased) {
+  RingMemory memory(16384);
+  RingProducer producer = memory.producer();
+  RingConsumer consumer = memory.consumer();
+  for (int lap = 0; lap < 5; ++lap) {
+    const std::uint64_t begin = consumer.read_position();
+    for (char letter = 'a'; letter < 'm'; ++letter) put(producer, std::string(1000, letter));
+    producer.publish();
+    for (int time = 0; time < 2; ++time) {
+      consumer.seek(begin);
+      for (char letter = 'a'; letter < 'm'; ++letter) {
+        const RingRecord record = consumer.next();
+        ASSERT_EQ(record.outcome, Outcome::kRecord);
+        EXPECT_EQ(text_of(record), std::string(1000, letter));
+        consumer.forget(record.end_position);
+      }
+    }
+    consumer.release(begin);  // a step back
+    consumer.release(consumer.read_position());
+  }
 }
 
 TEST(SpscRing, SpaceIsFreeOnlyBehindBothConsumers) {

@@ -1,4 +1,4 @@
-// ring/spsc_ring.cc: claim, commit, publish against next, copy, release, around the ring's end.
+// ring/spsc_ring.h: claim, commit, publish against next, copy, release, around the ring's end.
 // Four words of data; a record's words are 10 × its number + the word's.
 #include "tests/model/memory/programs.h"
 
