@@ -194,6 +194,7 @@ Status Worker::run(const std::atomic<bool>& finish) {
     if (fault_) return *fault_;
     if (work_count == 0 && finish.load(std::memory_order_relaxed) &&
         (!recovered_ || rings_empty())) {
+      tell_keeper();
       return Done{};
     }
     idle_.wait(work_count, bell_, [this] {

@@ -2,11 +2,15 @@
 #include "workers/worker.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <random>
 #include <thread>
 
+#include "shm/base/clock.h"
 #include "tests/support/seed.h"
 #include "tests/support/worker_world.h"
 
@@ -41,6 +45,91 @@ TEST(Worker, AnEventIsInTheProfileAndInTheLogAfterOnePass) {
   EXPECT_EQ(world.counter(kAppliedCounter), 1U);
   EXPECT_EQ(world.counter("deja_profiles"), 1U);
   EXPECT_EQ(worker.duty_cycle(), 0U);
+}
+
+/// Whether the keeper, asleep as of now, was rung since the last look.
+class SleepingKeeper {
+ public:
+  explicit SleepingKeeper(const WorkerWorld& world)
+      : bell_(std::move(*Bell::open(world.fixture.segment(), kKeeperBell))) {
+    bell_.announce_sleep();
+  }
+  [[nodiscard]] bool rung() const {
+    pollfd poll_for{bell_.descriptor(), POLLIN, 0};
+    return poll(&poll_for, 1, 0) == 1;
+  }
+  void sleep_again() {
+    bell_.awake();
+    bell_.announce_sleep();
+  }
+
+ private:
+  Bell bell_;
+};
+
+TEST(Worker, TheKeeperIsRungOnceTheCoreWasGivenAwayAfterAnEvent) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  SleepingKeeper keeper(world);
+  world.ingest.send(view_of("ann", 7));
+  EXPECT_EQ(worker.duty_cycle(), 1U);
+  EXPECT_EQ(worker.duty_cycle(), 0U);
+  EXPECT_FALSE(keeper.rung()) << "whoever waits for the event may need this core first";
+  EXPECT_EQ(worker.duty_cycle(), 0U);
+  EXPECT_TRUE(keeper.rung());
+  keeper.sleep_again();
+  for (int pass = 0; pass < 10; ++pass) EXPECT_EQ(worker.duty_cycle(), 0U);
+  EXPECT_FALSE(keeper.rung()) << "once is enough";
+}
+
+TEST(Worker, AWorkerThatIsNeverIdleRingsTheKeeperAllTheSame) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  const SleepingKeeper keeper(world);
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    world.ingest.send(view_of("ann", id));
+    EXPECT_EQ(worker.duty_cycle(), 1U);
+  }
+  EXPECT_TRUE(keeper.rung());
+}
+
+TEST(Worker, NobodySleepsBeforeTheKeeperWasRung) {
+  TestAppliance appliance = TestAppliance::small();
+  appliance.wait = schema::Wait::SLEEP;
+  WorkerWorld world(appliance);
+  Worker& worker = world.start_fresh();
+  SleepingKeeper keeper(world);
+  std::atomic<bool> finish{false};
+  const auto& asleep = world.fixture.file("bell-worker-0").at<BellLayout>()->sleeping;
+  std::thread thread([&] { EXPECT_TRUE(worker.run(finish).ok()); });
+  // Its next pass would ring, so what counts is how things are while it sleeps for the first time
+  // after the event. A host that keeps us from looking in time makes another try.
+  bool looked = false;
+  for (std::uint64_t id = 1; !looked; ++id) {
+    keeper.sleep_again();
+    const std::uint64_t end = world.ingest.send(view_of("ann", id));
+    while (world.ingest.consumed_position() < end) std::this_thread::yield();
+    const std::int64_t begin_ns = steady_ns();
+    while (asleep.load() == 0) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const bool rung = keeper.rung();
+    looked = asleep.load() != 0 && steady_ns() - begin_ns < kSleepBoundNs;
+    if (looked) {
+      EXPECT_TRUE(rung);
+    }
+  }
+  finish.store(true);
+  thread.join();
+}
+
+TEST(Worker, AWorkerThatEndsRingsTheKeeper) {
+  WorkerWorld world;
+  Worker& worker = world.start_fresh();
+  const SleepingKeeper keeper(world);
+  const std::atomic<bool> finish{true};
+  world.ingest.send(view_of("ann", 7));
+  EXPECT_TRUE(worker.run(finish).ok());
+  EXPECT_TRUE(keeper.rung());
 }
 
 TEST(Worker, AKnownIdChangesNothingAndLeavesARecordInTheLog) {
