@@ -30,6 +30,8 @@ namespace {
 
 constexpr const char* kDisk = "/var/tmp";
 constexpr std::uint64_t kInFlight = kCreditEvents;
+constexpr std::uint32_t kConnections = 4;  // of HTTP
+constexpr std::uint32_t kHttpEvents = 500;
 
 /// Pins client and server to one core, or to one each; the peer takes the better.
 class PeerCores {
@@ -97,12 +99,15 @@ class Bench {
         rounds_(report.count("rounds", 5, 1)),
         visitors_(users_, true) {}
 
-  /// The stream alone, for a profiler.
-  void stream_only() {
+  /// One way alone, for a profiler.
+  void alone(bool over_http) {
     LoadedAppliance deja(options("", false), visitors_);
-    Way raw;
-    for (std::uint64_t round = 0; round < rounds_; ++round) (void)raw.add(deja.stream(events_));
-    raw.show(report_, "stream, frames encoded ahead");
+    Way way;
+    for (std::uint64_t round = 0; round < rounds_; ++round) {
+      (void)way.add(over_http ? deja.http(events_, kConnections, kHttpEvents)
+                              : deja.stream(events_));
+    }
+    way.show(report_, over_http ? "HTTP batches, bodies prepared" : "stream, frames encoded ahead");
   }
 
   /// Acks "applied": the stream, HTTP, Redis.
@@ -120,15 +125,13 @@ class Bench {
     Samples rate_ratios;
     Samples cpu_ratios;
     Samples http_ratios;
-    const auto connections = static_cast<std::uint32_t>(report_.count("connections", 4, 2));
-    const auto http_events = static_cast<std::uint32_t>(report_.count("http_batch", 500, 20));
     const std::uint64_t peer_events = events_ / 8;
     for (std::uint64_t round = 0; round < rounds_; ++round) {
       const Pace ours = raw.add(deja.stream(events_));
       const Pace theirs = five.add(cores.better(
           peer_events, [&] { redis_load.prepare(peer_events, [&] { return visitors_.next(); }); },
           [&] { redis_load.run(RedisLoad::kCommands); }));
-      const Pace over_http = http.add(deja.http(events_ / 2, connections, http_events));
+      const Pace over_http = http.add(deja.http(events_ / 2, kConnections, kHttpEvents));
       producer.add(deja.producer(events_ / 2));
       xadd.add(cores.better(
           peer_events, [&] { redis_load.prepare_xadd(peer_events); }, [&] { redis_load.run(1); }));
@@ -152,8 +155,8 @@ class Bench {
         "Redis: no persistence, unix socket, commands encoded ahead, better of 1 and 2 cores");
     report_.note("an event is " + std::to_string(deja.event_bytes()) + " B over the stream, " +
                  std::to_string(deja.http_event_bytes()) + " B over HTTP (" +
-                 std::to_string(connections) + " connections, batches of " +
-                 std::to_string(http_events) + ")");
+                 std::to_string(kConnections) + " connections, batches of " +
+                 std::to_string(kHttpEvents) + ")");
     report_.note("CPU: supervisor, ingest, worker, keeper and client, until the journal has it");
   }
 
@@ -268,8 +271,9 @@ class Bench {
 int main(int argument_count, char** arguments) {
   deja::bench::Report report("throughput", argument_count, arguments);
   deja::bench::Bench bench(report);
-  if (report.count("stream_only", 0, 0) != 0) {
-    bench.stream_only();
+  for (const char* way : {"stream_only", "http_only"}) {
+    if (report.count(way, 0, 0) == 0) continue;
+    bench.alone(way[0] == 'h');
     return 0;
   }
   if (report.count("applied", 1, 1) != 0) bench.applied();

@@ -100,7 +100,7 @@ void JsonExtractor::share_nothing() {
   sharing_ = false;
 }
 
-bool JsonExtractor::share(std::string_view document, Refusal& refusal) {
+bool JsonExtractor::share(std::string_view document, Refusal& refusal, std::string_view batch) {
   sharing_ = true;
   shared_values_->clear();
   // Copied without the batch itself, which may be longer than the parser's memory.
@@ -110,7 +110,13 @@ bool JsonExtractor::share(std::string_view document, Refusal& refusal) {
   while (more) {
     std::string_view name;
     std::string_view value;
-    if (!scan_string(cursor, name) || !cursor.take(':') || !scan_value(cursor, value)) {
+    if (!scan_string(cursor, name) || !cursor.take(':')) {
+      return refused(refusal, code::kBadJson, "this is not JSON");
+    }
+    cursor.skip_space();
+    if (cursor.at == batch.data()) {
+      cursor.at += batch.size();  // the most of the document
+    } else if (!scan_value(cursor, value)) {
       return refused(refusal, code::kBadJson, "this is not JSON");
     }
     if (name != "batch" && name != "writeKey") {

@@ -35,7 +35,9 @@ class JsonExtractor {
 
   /// Takes what a batch says for all its events: every member of `document` but batch and writeKey.
   /// `document` has passed scan_document(). False: `refusal` says why the batch can't be taken.
-  [[nodiscard]] bool share(std::string_view document, Refusal& refusal);
+  /// `batch`: the batch's text where that is known, to be passed over without a look.
+  [[nodiscard]] bool share(std::string_view document, Refusal& refusal,
+                           std::string_view batch = {});
   /// The events that follow belong to no batch.
   void share_nothing();
 

@@ -1,7 +1,10 @@
 #include "ingest/json_scan.h"
 
 #include <array>
+#include <bit>
 #include <bitset>
+
+#include "ingest/text_words.h"
 
 namespace deja {
 namespace {
@@ -17,6 +20,23 @@ constexpr std::array<bool, 256> kScalarCharacters = [] {
   return table;
 }();
 
+/// The first of either, or `end`; 8 bytes at a time, by the highest bit of each: it is set in the
+/// lowest byte that is looked for, and perhaps in bytes above that one.
+const char* quote_or_backslash(const char* at, const char* end) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101U;
+  constexpr std::uint64_t kHigh = 0x8080808080808080U;
+  for (; end - at >= 8; at += 8) {
+    const auto word = load_word<std::uint64_t>(at);
+    const std::uint64_t quotes = word ^ kOnes * '"';
+    const std::uint64_t backslashes = word ^ kOnes * '\\';
+    const std::uint64_t found =
+        (((quotes - kOnes) & ~quotes) | ((backslashes - kOnes) & ~backslashes)) & kHigh;
+    if (found != 0) return at + std::countr_zero(found) / 8;
+  }
+  while (at != end && *at != '"' && *at != '\\') ++at;
+  return at;
+}
+
 bool scan_scalar(JsonCursor& cursor) {
   const char* from = cursor.at;
   while (cursor.at != cursor.end && kScalarCharacters[static_cast<unsigned char>(*cursor.at)]) {
@@ -30,19 +50,20 @@ bool scan_scalar(JsonCursor& cursor) {
 bool scan_string(JsonCursor& cursor, std::string_view& content) {
   if (!cursor.take('"')) return false;
   const char* from = cursor.at;
-  while (cursor.at != cursor.end && *cursor.at != '"') {
-    if (*cursor.at == '\\') {
-      if (++cursor.at == cursor.end) return false;
-    }
+  for (;;) {
+    cursor.at = quote_or_backslash(cursor.at, cursor.end);
+    if (cursor.at == cursor.end) return false;
+    if (*cursor.at == '"') break;
+    if (++cursor.at == cursor.end) return false;
     ++cursor.at;
   }
-  if (cursor.at == cursor.end) return false;
   content = {from, static_cast<std::size_t>(cursor.at - from)};
   ++cursor.at;
   return true;
 }
 
-bool scan_value(JsonCursor& cursor, std::string_view& value) {
+bool scan_value(JsonCursor& cursor, std::string_view& value, std::uint32_t& member_count) {
+  member_count = 0;
   cursor.skip_space();
   const char* from = cursor.at;
   std::bitset<kScanDepthMax> is_object;
@@ -72,6 +93,7 @@ bool scan_value(JsonCursor& cursor, std::string_view& value) {
     // It ended, and with it perhaps what it was in; or its first member comes.
     if (!opened) {
       for (;;) {
+        if (depth == 1) ++member_count;
         if (depth == 0) {
           value = {from, static_cast<std::size_t>(cursor.at - from)};
           return true;
@@ -83,6 +105,11 @@ bool scan_value(JsonCursor& cursor, std::string_view& value) {
     }
     if (is_object[depth - 1] && (!scan_string(cursor, ignored) || !cursor.take(':'))) return false;
   }
+}
+
+bool scan_value(JsonCursor& cursor, std::string_view& value) {
+  std::uint32_t ignored = 0;
+  return scan_value(cursor, value, ignored);
 }
 
 ScanOutcome scan_document(std::string_view document, JsonEnvelope& envelope) {
@@ -98,11 +125,14 @@ ScanOutcome scan_document(std::string_view document, JsonEnvelope& envelope) {
   if (!cursor.take('}')) {
     do {
       std::string_view name;
-      if (!scan_string(cursor, name) || !cursor.take(':') || !scan_value(cursor, value)) {
+      std::uint32_t member_count = 0;
+      if (!scan_string(cursor, name) || !cursor.take(':') ||
+          !scan_value(cursor, value, member_count)) {
         return fault();
       }
       if (name == "batch") {
         envelope.batch = value;
+        envelope.batch_count = member_count;
       } else if (name == "writeKey") {
         const bool text = value.size() >= 2 && value.front() == '"';
         envelope.write_key = text ? value.substr(1, value.size() - 2) : std::string_view{};

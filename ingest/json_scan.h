@@ -38,14 +38,18 @@ struct JsonCursor {
 /// Takes one value, of any kind; `value` is its text. False when there is none that is whole: the
 /// cursor then stands at the fault.
 [[nodiscard]] bool scan_value(JsonCursor& cursor, std::string_view& value);
+/// The same; `member_count`: elements or members of the value itself.
+[[nodiscard]] bool scan_value(JsonCursor& cursor, std::string_view& value,
+                              std::uint32_t& member_count);
 /// Takes a string; `content` is what is between the quotes, escapes and all.
 [[nodiscard]] bool scan_string(JsonCursor& cursor, std::string_view& content);
 
 /// The members of the outermost object that decide what is done with the rest.
 struct JsonEnvelope {
-  std::string_view batch;      ///< the array, brackets included; empty: there is none
-  std::string_view write_key;  ///< content of the string, escapes and all; empty: none
-  bool has_shared = false;     ///< it has members besides batch and writeKey
+  std::string_view batch;         ///< the array, brackets included; empty: there is none
+  std::uint32_t batch_count = 0;  ///< its elements
+  std::string_view write_key;     ///< content of the string, escapes and all; empty: none
+  bool has_shared = false;        ///< it has members besides batch and writeKey
 };
 
 enum class ScanOutcome : std::uint8_t {

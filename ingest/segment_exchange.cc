@@ -155,19 +155,18 @@ bool SegmentExchange::open_document(const SegmentApi::Events& events, HttpAnswer
     deja::refuse(refusal, code::kBadType, "batch is an array of events", "batch");
     return refuse_document(answer, refusal);
   }
-  if (!api_.extractor().share(document_, refusal)) return refuse_document(answer, refusal);
+  if (envelope.batch_count > kBatchEventsMax) {
+    deja::refuse(refusal, code::kEventTooLarge, "the batch has too many events", "batch");
+    return refuse_document(answer, refusal);
+  }
+  api_.extractor().share_nothing();
+  if (envelope.has_shared && !api_.extractor().share(document_, refusal, envelope.batch)) {
+    return refuse_document(answer, refusal);
+  }
   JsonCursor cursor{envelope.batch.data() + 1, envelope.batch.data() + envelope.batch.size()};
   offset_ = static_cast<std::size_t>(cursor.at - document_.data());
   taking_ = !cursor.take(']');
-  std::uint32_t count = 0;
-  std::string_view event;
-  for (bool more = taking_; more; more = cursor.take(',')) {
-    if (!scan_value(cursor, event) || ++count > kBatchEventsMax) {
-      deja::refuse(refusal, code::kEventTooLarge, "the batch has too many events", "batch");
-      return refuse_document(answer, refusal);
-    }
-  }
-  api_.charge(events.client, key, count);
+  api_.charge(events.client, key, envelope.batch_count);
   return true;
 }
 

@@ -41,7 +41,7 @@ class HttpLoad {
         body += event == 0 ? "" : ",";
         body += shop_event_json(first + event, FreshTexts::kAnyUser, FreshTexts::any_id());
       }
-      body += "]}";
+      body += R"(],"sentAt":"2026-01-01T00:00:00.000Z"})";
       body_bytes_ = body.size();
       Exchange exchange{ClientSocket(port), {}, {}, {}};
       exchange.request =

@@ -146,16 +146,19 @@ class JsonWorld {
       run_event(event, CallType::kIdentify);
       return;
     }
-    if (!extractor_.share(document, refusal)) return check_refusal(refusal);
+    if (!extractor_.share(document, refusal, envelope.batch)) return check_refusal(refusal);
     sharing_ = true;
     shared_known_ = shared_look_.parse(document);
     JsonCursor cursor{envelope.batch.data() + 1, envelope.batch.data() + envelope.batch.size()};
-    if (cursor.take(']')) return;
-    do {
+    std::uint32_t count = 0;
+    bool more = !cursor.take(']');
+    for (; more; more = cursor.take(',')) {
       std::string_view event;
       CHECK(scan_value(cursor, event));
       run_event(event, CallType::kNone);
-    } while (cursor.take(','));
+      ++count;
+    }
+    CHECK(count == envelope.batch_count);
   }
 
  private:

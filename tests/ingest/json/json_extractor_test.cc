@@ -405,16 +405,42 @@ TEST(JsonScan, TellsStructureFromItsRuins) {
   EXPECT_FALSE(scan_value(cursor, value));
 }
 
+TEST(JsonScan, AStringEndsAtItsFirstQuoteThatIsNotEscaped) {
+  std::mt19937_64 random(test_seed());
+  // Bytes that differ from a quote or a backslash by one bit or by one count among them.
+  static constexpr std::string_view kBytes = "\"\\a!#[]|\xa2\xdc\x01\x80\xff";
+  for (int round = 0; round < 100'000; ++round) {
+    std::string text = "\"";
+    for (std::uint64_t bytes = random() % 40; bytes != 0; --bytes) {
+      text += random() % 4 == 0 ? kBytes[random() % kBytes.size()] : 'x';
+    }
+    std::size_t end = 1;
+    while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    JsonCursor cursor{text.data(), text.data() + text.size()};
+    std::string_view content;
+    ASSERT_EQ(scan_string(cursor, content), end < text.size()) << testing::PrintToString(text);
+    if (end >= text.size()) continue;
+    ASSERT_EQ(content, std::string_view(text).substr(1, end - 1));
+    ASSERT_EQ(cursor.at, text.data() + end + 1);
+  }
+}
+
 TEST(JsonScan, FindsTheEnvelope) {
   JsonEnvelope envelope;
   const auto scan = [&](std::string_view text) { return scan_document(text, envelope); };
   EXPECT_EQ(scan(R"({"batch":[1, 2],"writeKey":"k","context":{"batch":[3]}} )"),
             ScanOutcome::kObject);
   EXPECT_EQ(envelope.batch, "[1, 2]");
+  EXPECT_EQ(envelope.batch_count, 2U);
   EXPECT_EQ(envelope.write_key, "k");
   EXPECT_TRUE(envelope.has_shared);
   EXPECT_EQ(scan(R"({"batch":1,"writeKey":5,"batch":[]})"), ScanOutcome::kObject);
   EXPECT_EQ(envelope.batch, "[]");
+  EXPECT_EQ(envelope.batch_count, 0U);
+  EXPECT_EQ(scan(R"({"batch":[[1,2],{"a":1,"b":[3,4]},"x,y",[],{}]})"), ScanOutcome::kObject);
+  EXPECT_EQ(envelope.batch_count, 5U);
+  EXPECT_FALSE(envelope.has_shared);
+  EXPECT_EQ(scan(R"({"batch":1,"writeKey":5,"batch":[]})"), ScanOutcome::kObject);
   EXPECT_TRUE(envelope.write_key.empty());
   EXPECT_FALSE(envelope.has_shared);
   EXPECT_EQ(scan("[1]"), ScanOutcome::kNotObject);
