@@ -198,42 +198,45 @@ struct JsonExtractor::Walk {
   bool value(JsonValue item, PathTrie::Node node, std::uint16_t element, Known which) {
     simdjson::ondemand::json_type type{};
     if (const auto error = item.type().get(type)) return fail(error);
-    KnownValue met;
+    // Put together here and stored once: a copy of what has just been written waits for it.
+    ValueKind kind = ValueKind::kAbsent;
+    double number = 0;
+    std::string_view text;
+    std::string_view token;
+    bool is_container = false;
     switch (type) {
       case simdjson::ondemand::json_type::object: {
         simdjson::ondemand::object object;
         if (const auto error = item.get_object().get(object)) return fail(error);
-        met.is_container = true;
+        is_container = true;
         if (!members(object, node, element)) return false;
         break;
       }
       case simdjson::ondemand::json_type::array: {
         simdjson::ondemand::array array;
         if (const auto error = item.get_array().get(array)) return fail(error);
-        met.is_container = true;
+        is_container = true;
         if (!elements(array, node, element)) return false;
         break;
       }
       case simdjson::ondemand::json_type::string: {
-        std::string_view text;
         if (const auto error = item.get_string().get(text)) return fail(error);
-        met.value = Value::of(text.data(), static_cast<std::uint32_t>(text.size()));
+        kind = ValueKind::kText;
         break;
       }
       case simdjson::ondemand::json_type::number: {
-        double number = 0;
-        met.token = item.raw_json_token();
+        token = item.raw_json_token();
         if (item.get_double().get(number) != simdjson::SUCCESS) {
           return fail(simdjson::NUMBER_ERROR);
         }
-        met.value = Value::of(number);
+        kind = ValueKind::kNumber;
         break;
       }
       case simdjson::ondemand::json_type::boolean: {
         bool truth = false;
         if (const auto error = item.get_bool().get(truth)) return fail(error);
-        met.value.kind = ValueKind::kBool;
-        met.value.number = truth ? 1 : 0;
+        kind = ValueKind::kBool;
+        number = truth ? 1 : 0;
         break;
       }
       case simdjson::ondemand::json_type::null: {
@@ -241,14 +244,16 @@ struct JsonExtractor::Walk {
         if (item.is_null().get(null) != simdjson::SUCCESS || !null) {
           return fail(code::kBadJson, "this is not JSON");
         }
-        met.value.kind = ValueKind::kNull;
+        kind = ValueKind::kNull;
         break;
       }
     }
-    if (which != Known::kOther) known[static_cast<std::size_t>(which)] = met;
+    const Value met{kind, number, text.data(), static_cast<std::uint32_t>(text.size())};
+    if (which != Known::kOther) {
+      known[static_cast<std::size_t>(which)] = {met, token, is_container};
+    }
     const std::uint16_t slot = paths.slot(node);
-    if (slot != PathTrie::kNoSlot && !met.is_container &&
-        !extraction->capture(slot, element, met.value)) {
+    if (slot != PathTrie::kNoSlot && !is_container && !extraction->capture(slot, element, met)) {
       return fail(code::kTooManyValues, "the event has more values of declared fields than fit");
     }
     return true;

@@ -76,6 +76,22 @@ TEST(PathTrie, WhatNoPathNamesIsNowhere) {
   EXPECT_EQ(walk(trie, "properties.value[]"), PathTrie::kNoSlot);
 }
 
+TEST(PathTrie, ManyMembersOfOneObjectAreToldApart) {
+  // More than are looked through one by one, some alike in their first eight bytes.
+  std::vector<std::string> paths;
+  for (const char* start : {"", "a", "product", "product_", "product_of_"}) {
+    for (int number = 0; number < 12; ++number) {
+      paths.push_back("properties." + (start + std::to_string(number)));
+    }
+  }
+  const CatalogOf catalog(paths);
+  const PathTrie trie(catalog.get());
+  for (std::size_t at = 0; at < paths.size(); ++at) EXPECT_EQ(walk(trie, paths[at]), at);
+  for (const char* other : {"", "b1", "product_of_1x", "product_of_", "product_99"}) {
+    EXPECT_EQ(walk(trie, std::string("properties.") + other), PathTrie::kNoSlot) << other;
+  }
+}
+
 TEST(PathTrie, APathThatNamesNothingIsLeftOut) {
   const CatalogOf catalog({"", "a..b", ".a", "a.", "[]", "a.[]", "a[]b", "b"});
   const PathTrie trie(catalog.get());

@@ -1,11 +1,15 @@
-// The sink's small parts: message ids, event times, the shelf of verdicts.
+// The sink's small parts: message ids, texts as words, event times, the shelf of verdicts.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <random>
+#include <vector>
 
 #include "ingest/event_time.h"
 #include "ingest/message_id.h"
+#include "ingest/text_words.h"
 #include "ingest/verdict_shelf.h"
 #include "tests/support/seed.h"
 
@@ -49,6 +53,24 @@ TEST(MessageId, TakesTheBitsThatATextNames) {
     const MessageId expected = murmur3_128(text.data(), text.size(), 0);
     EXPECT_EQ(message_id_of(text).low, expected.low) << text;
     EXPECT_EQ(message_id_of(text).high, expected.high) << text;
+  }
+}
+
+TEST(TextWords, AreTheTextAndZeroesBehindIt) {
+  std::mt19937_64 random(test_seed());
+  for (std::size_t size = 0; size <= 40; ++size) {
+    // Of exactly this size, so that a sanitizer sees a look beyond it.
+    std::vector<char> text(size);
+    for (char& byte : text) byte = static_cast<char>(random());
+    std::vector<std::uint8_t> plain((size + 7) / 8 * 8);
+    std::copy(text.begin(), text.end(), plain.begin());
+    std::vector<std::uint8_t> copied(plain.size(), 0xaa);
+    copy_as_words(copied.data(), text.data(), size);
+    EXPECT_EQ(copied, plain) << size;
+    plain.resize(8);
+    std::uint64_t word = 0;
+    std::memcpy(&word, plain.data(), 8);
+    EXPECT_EQ(first_word(text.data(), size), word) << size;
   }
 }
 
