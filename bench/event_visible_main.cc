@@ -9,9 +9,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bench/support/fused_appliance.h"
 #include "bench/support/raw_way.h"
 #include "bench/support/redis_way.h"
 #include "bench/support/report.h"
@@ -117,6 +119,31 @@ void tell(Report& report, Way& way) {
   draw(report, way.name, way.all);
 }
 
+/// What ours takes with neither a core to be shared nor a way between cores: ingest and worker in
+/// one process, the client on a core of its own.
+class Bound {
+ public:
+  Bound(const Plan& plan, const Wait& wait)
+      : appliance_(config(plan, wait), plan.cores.back()),
+        profile_("test", appliance_.directory(), false),
+        stream_(appliance_.socket(), profile_),
+        way_{"stream → libdeja, spin, ingest and worker in one process",
+             [this] { return stream_.once(); },
+             appliance_.parties(),
+             {},
+             {},
+             {}} {
+    way_.parties.hold();
+  }
+  [[nodiscard]] Way& way() { return way_; }
+
+ private:
+  FusedAppliance appliance_;
+  VisibleProfile profile_;
+  StreamWay stream_;
+  Way way_;
+};
+
 void compare(Report& report, const Plan& plan, const Wait& wait, RedisWay& redis) {
   static_cast<void>(pin_this_thread(plan.cores[plan.placement.client]));
   const Server server({config(plan, wait), true, false, ""});
@@ -137,12 +164,20 @@ void compare(Report& report, const Plan& plan, const Wait& wait, RedisWay& redis
              {},
              {}};
   for (Way* way : {&streamed, &bare}) way->parties.hold();
+  std::optional<Bound> bound;
+  if (wait.spins && plan.cores.size() > 1) bound.emplace(plan, wait);
   for (std::uint64_t round = 0; round < plan.rounds; ++round) {
     for (Way* way : {&streamed, &bare, &posted}) way->turn(plan, true);
+    if (bound) bound->way().turn(plan, true);
     redis_turn(plan, redis, theirs);
   }
   ours.go();
   for (Way* way : {&streamed, &posted, &bare, &theirs}) tell(report, *way);
+  if (bound) {
+    tell(report, bound->way());
+    Samples apart = ratios(theirs.p50, bound->way().p50);
+    report.at_least("p50: spin, a core for each (bound): Redis's way / ours", apart, 20);
+  }
 
   Samples over_raw = ratios(streamed.p50, bare.p50);
   Samples below_redis = ratios(theirs.p50, streamed.p50);
@@ -179,6 +214,11 @@ void run(Report& report) {
   compare(report, plan, kAdaptive, redis);
   report.note("who shares a core, ours and the raw way: " + std::string(plan.placement.name) +
               "; Redis's where it did best in each round");
+  if (plan.cores.size() < 3) {
+    report.note("there are " + std::to_string(plan.cores.size()) +
+                " cores for three parties, so none has one of its own; the bound is ingest and "
+                "worker in one process, which neither share a core nor hand over between two");
+  }
   report.note("one event at a time, everybody at rest before it; journal and write-behind ran");
 }
 

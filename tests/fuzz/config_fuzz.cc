@@ -50,7 +50,8 @@ void check_plan(const Config& config) {
   capnp::FlatArrayMessageReader message(words.asPtr());
   const Result<FeatureSet> features = FeatureSet::compile(message.getRoot<schema::Catalog>());
   CHECK(features.ok());
-  CHECK(features->frame_bytes() == config.frame_bytes && config.frame_bytes <= kFrameBytesMax);
+  CHECK(features->frame_bytes() == config.frame_bytes &&
+        config.frame_bytes <= kProfileFrameBytesMax);
 
   const SegmentPlan segment = segment_plan_of(config, "redis://127.0.0.1:6379/0");
   CHECK(geometry_is_sane(segment.geometry()));

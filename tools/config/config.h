@@ -18,7 +18,7 @@ namespace deja {
 inline constexpr std::size_t kDeclaredEventsMax = 63;  ///< a record has 64 bits; one is $identify's
 inline constexpr std::size_t kSlotsMax = 256;
 inline constexpr std::size_t kFeaturesMax = 256;
-inline constexpr std::uint32_t kFrameBytesMax = 64 * 1024;
+inline constexpr std::uint32_t kProfileFrameBytesMax = 64 * 1024;
 inline constexpr const char* kIdentifyEvent = "$identify";
 
 // The numbers of schema::Wait, schema::AckLevel and schema::Call.

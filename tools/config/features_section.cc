@@ -17,9 +17,9 @@ void lay_out_frame(TableReader& reader, Config& config) {
     feature.spec.bytes = column_bytes(feature.spec);
     feature.spec.offset = static_cast<std::uint32_t>(offset);
     offset += feature.spec.bytes;
-    if (offset <= kFrameBytesMax) continue;
+    if (offset <= kProfileFrameBytesMax) continue;
     reader.wrong("with " + feature.name + " a profile has more than " +
-                     std::to_string(kFrameBytesMax) + " bytes",
+                     std::to_string(kProfileFrameBytesMax) + " bytes",
                  "keep, track, panes or bytes of the large ones have to be smaller");
     return;
   }
