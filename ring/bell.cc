@@ -60,13 +60,16 @@ Bell::Bell(Bell&& other) noexcept
     : file_(std::move(other.file_)),
       layout_(other.layout_),
       descriptor_(std::exchange(other.descriptor_, -1)),
-      other_(std::exchange(other.other_, -1)) {}
+      other_(std::exchange(other.other_, -1)),
+      rung_(other.rung_) {}
 
 Bell::~Bell() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
 void Bell::announce_sleep() {
+  // Before the flag: a byte that comes after it belongs to the sleep that follows.
+  if (rung_) empty();
   layout_->sleeping.store(1, std::memory_order_relaxed);
   fence();  // SYNC(bell.dekker): a waker that misses the flag published before our next look
 }
@@ -78,17 +81,18 @@ void Bell::cancel_sleep() {
 void Bell::sleep(std::int64_t bound_ns) {
   pollfd rung[] = {{descriptor_, POLLIN, 0}, {other_, POLLIN, 0}};  // -1 is passed over
   const timespec bound{bound_ns / 1'000'000'000, bound_ns % 1'000'000'000};
-  const int ready = ppoll(rung, 2, &bound, nullptr);
-  if (ready > 0) {
-    awake();
-  } else {
-    cancel_sleep();
-  }
+  if (ppoll(rung, 2, &bound, nullptr) > 0) rung_ = rung[0].revents != 0;
+  cancel_sleep();
 }
 
 void Bell::awake() {
   // First the flag, then the bytes: one rung in between costs a short sleep, and is not lost.
   cancel_sleep();
+  empty();
+}
+
+void Bell::empty() {
+  rung_ = false;
   char bytes[256];
   while (read(descriptor_, bytes, sizeof bytes) == static_cast<ssize_t>(sizeof bytes)) {
   }

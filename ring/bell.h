@@ -36,7 +36,9 @@ class Bell {
   /// Says that a sleep is coming; then look at every input once more, and either sleep or cancel.
   void announce_sleep();
   void cancel_sleep();
-  /// Sleeps until rung, `bound_ns` at most; ends the announcement and empties the FIFO.
+  /// Sleeps until rung, `bound_ns` at most; ends the announcement. What rang stays in the FIFO
+  /// until the next announcement: whatever it was about is waited for, and reading costs a system
+  /// call.
   void sleep(std::int64_t bound_ns = kSleepBoundNs);
   /// Whatever can be read from this descriptor too ends a sleep; -1: nothing. Not closed here.
   void wake_on(int descriptor) { other_ = descriptor; }
@@ -50,10 +52,12 @@ class Bell {
 
  private:
   Bell(MappedFile file, int descriptor);
+  void empty();
   MappedFile file_;
   BellLayout* layout_;
   int descriptor_;
   int other_ = -1;
+  bool rung_ = false;  // the FIFO may hold bytes
 };
 
 /// A waker's end. One thread; one per peer.
