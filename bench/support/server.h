@@ -52,6 +52,7 @@ class Server {
   }
   ~Server() {
     if (pid_ > 0) stop();
+    end_private_redis();
     std::filesystem::remove_all(directory_);
     std::filesystem::remove_all(durable_);
   }
@@ -128,6 +129,16 @@ class Server {
   }
 
  private:
+  /// One whose supervisor was killed lives on, for a successor to take over.
+  void end_private_redis() const {
+    const std::string socket = durable_ + "/durable/redis.sock";
+    for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(process.path() / "cmdline");
+      const std::string command(std::istreambuf_iterator<char>(file), {});
+      if (command.find(socket) == std::string::npos) continue;
+      if (const int pid = std::atoi(process.path().filename().c_str()); pid > 1) kill(pid, SIGKILL);
+    }
+  }
   static std::string scratch(const std::string& under) {
     std::string path = under + "/deja-bench-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) give_up("no scratch directory");
