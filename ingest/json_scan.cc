@@ -4,7 +4,7 @@
 #include <bit>
 #include <bitset>
 
-#include "ingest/text_words.h"
+#include "shm/base/text_words.h"
 
 namespace deja {
 namespace {

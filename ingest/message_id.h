@@ -12,7 +12,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "ingest/text_words.h"
+#include "shm/base/text_words.h"
 
 namespace deja {
 

@@ -4,12 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ingest/text_words.h"
+#include "shm/base/text_words.h"
 #include "shm/catalog.capnp.h"
 
 namespace deja {
@@ -51,8 +50,8 @@ class PathTrie {
     Node node = kNowhere;
     [[nodiscard]] bool is(std::string_view other, std::uint64_t other_word) const {
       return word == other_word && name.size() == other.size() &&
-             (other.size() <= 8 ||
-              std::memcmp(name.data() + 8, other.data() + 8, other.size() - 8) == 0);
+             (other.size() <= 8 || same_bytes(name.data() + 8, other.data() + 8,
+                                              static_cast<std::uint32_t>(other.size() - 8)));
     }
   };
   struct NodeData {

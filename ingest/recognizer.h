@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ingest/extraction.h"
-#include "ingest/text_words.h"
+#include "shm/base/text_words.h"
 #include "shm/catalog.capnp.h"
 
 namespace deja {

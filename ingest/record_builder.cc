@@ -5,10 +5,10 @@
 #include <bit>
 #include <cstring>
 
-#include "ingest/text_words.h"
 #include "ring/event_record.capnp.h"
 #include "shm/base/cache_line.h"
 #include "shm/base/check.h"
+#include "shm/base/text_words.h"
 
 namespace deja {
 namespace {

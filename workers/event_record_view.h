@@ -7,9 +7,9 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "shm/capnp_view.h"
+#include "shm/capnp_words.h"
 
 namespace deja::event_record {
 
@@ -58,29 +58,27 @@ class AnyLayout {
 class UsualLayout {
  public:
   UsualLayout(const void* bytes, std::uint32_t size)
-      : bytes_(static_cast<const char*>(bytes)), words_(size / 8) {
-    if (size % 8 != 0 || words_ < kFixedWords || word(0) != kRootPointer || !read_key() ||
-        !read_values()) {
-      words_ = 0;
-    }
-  }
+      : words_(static_cast<const char*>(bytes), size / 8),
+        usual_(size % 8 == 0 && words_.count() >= kFixedWords && words_.word(0) == kRootPointer &&
+               words_.bytes_at(kKeyWord, key_) &&
+               words_.structs_at(kValuesWord, kValueShape, values_)) {}
 
   /// False: not of this layout, which says nothing about whether it is one at all.
-  [[nodiscard]] bool usual() const { return words_ != 0; }
+  [[nodiscard]] bool usual() const { return usual_; }
 
   template <typename T>
   [[nodiscard]] T get(std::uint32_t offset) const {
-    return load<T>(8 + offset);
+    return words_.get<T>(1, offset);
   }
   [[nodiscard]] capnp_view::Text key() const { return key_; }
-  [[nodiscard]] std::uint32_t value_count() const { return value_count_; }
+  [[nodiscard]] std::uint32_t value_count() const { return values_.count; }
   template <typename T>
   [[nodiscard]] T value(std::uint32_t at, std::uint32_t offset) const {
-    return load<T>((first_value_ + at * kValueWords) * 8 + offset);
+    return words_.get<T>(value_at(at), offset);
   }
   [[nodiscard]] capnp_view::Text text(std::uint32_t at) {
     capnp_view::Text text;
-    damaged_ = !bytes_at(first_value_ + at * kValueWords + kValueWords - 1, text) || damaged_;
+    damaged_ = !words_.bytes_at(value_at(at) + kValueDataWords, text) || damaged_;
     return text;
   }
   [[nodiscard]] bool damaged() const { return damaged_; }
@@ -89,68 +87,18 @@ class UsualLayout {
   static constexpr std::uint32_t kFixedWords = 9;
   static constexpr std::uint32_t kKeyWord = 7;
   static constexpr std::uint32_t kValuesWord = 8;
-  static constexpr std::uint32_t kValueWords = 3;
+  static constexpr std::uint32_t kValueDataWords = 2;
   static constexpr std::uint64_t kRootPointer = 0x0002'0006'0000'0000;
-  static constexpr std::uint32_t kElementShape = 0x0001'0002;  // upper half of the list's tag
+  static constexpr capnp_words::Shape kValueShape = 0x0001'0002;
 
-  template <typename T>
-  [[nodiscard]] T load(std::uint32_t at) const {
-    T value;
-    std::memcpy(&value, bytes_ + at, sizeof value);
-    return value;
-  }
-  [[nodiscard]] std::uint64_t word(std::uint32_t at) const { return load<std::uint64_t>(at * 8); }
-
-  /// The word behind the pointer `pointer` at word `at`; no word of the record where it points
-  /// outside, whichever way.
-  [[nodiscard]] std::uint32_t target_of(std::uint32_t at, std::uint64_t pointer) const {
-    const auto offset = static_cast<std::int32_t>(static_cast<std::uint32_t>(pointer)) >> 2;
-    const std::int64_t target = std::int64_t{at} + 1 + offset;
-    return target < 0 || target > words_ ? words_ + 1 : static_cast<std::uint32_t>(target);
-  }
-  /// The bytes that the pointer at word `at` points to; none for a null.
-  [[nodiscard]] bool bytes_at(std::uint32_t at, capnp_view::Text& into) const {
-    const std::uint64_t pointer = word(at);
-    if (pointer == 0) return true;
-    const std::uint32_t target = target_of(at, pointer);
-    const auto size = static_cast<std::uint32_t>(pointer >> 35U);
-    constexpr std::uint64_t kKindMask = 0x7'0000'0003;
-    constexpr std::uint64_t kListOfBytes = 0x2'0000'0001;
-    if ((pointer & kKindMask) != kListOfBytes || target > words_ ||
-        (std::uint64_t{size} + 7) / 8 > words_ - target) {
-      return false;
-    }
-    into = {bytes_ + std::size_t{target} * 8, size};
-    return true;
-  }
-  [[nodiscard]] bool read_key() { return bytes_at(kKeyWord, key_); }
-  [[nodiscard]] bool read_values() {
-    const std::uint64_t pointer = word(kValuesWord);
-    if (pointer == 0) return true;
-    const std::uint32_t tag_at = target_of(kValuesWord, pointer);
-    const auto list_words = static_cast<std::uint32_t>(pointer >> 35U);
-    constexpr std::uint64_t kKindMask = 0x7'0000'0003;
-    constexpr std::uint64_t kListOfStructs = 0x7'0000'0001;
-    if ((pointer & kKindMask) != kListOfStructs || tag_at >= words_ ||
-        list_words > words_ - tag_at - 1) {
-      return false;
-    }
-    const std::uint64_t tag = word(tag_at);
-    const std::uint32_t count = static_cast<std::uint32_t>(tag) >> 2U;
-    if (tag >> 32U != kElementShape || (tag & 3U) != 0 ||
-        std::uint64_t{count} * kValueWords > list_words) {
-      return false;
-    }
-    first_value_ = tag_at + 1;
-    value_count_ = count;
-    return true;
+  [[nodiscard]] std::uint32_t value_at(std::uint32_t at) const {
+    return values_.at + at * capnp_words::words_of(kValueShape);
   }
 
-  const char* bytes_;
-  std::uint32_t words_;
+  capnp_words::Words words_;
   capnp_view::Text key_;
-  std::uint32_t first_value_ = 0;
-  std::uint32_t value_count_ = 0;
+  capnp_words::Elements values_;
+  bool usual_;
   bool damaged_ = false;
 };
 

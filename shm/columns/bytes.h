@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "shm/base/same_bytes.h"
+#include "shm/base/text_words.h"
 
 namespace deja::columns {
 

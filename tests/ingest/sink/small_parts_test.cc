@@ -9,7 +9,7 @@
 
 #include "ingest/event_time.h"
 #include "ingest/message_id.h"
-#include "ingest/text_words.h"
+#include "shm/base/text_words.h"
 #include "ingest/verdict_shelf.h"
 #include "tests/support/seed.h"
 

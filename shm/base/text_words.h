@@ -1,5 +1,5 @@
 // Short texts as words, without the call that a memcpy or memcmp of unknown length is. Any thread;
-// reads no byte beyond the text.
+// reads no byte beyond the text. Libc alone.
 #pragma once
 
 #include <bit>
@@ -17,6 +17,24 @@ template <typename Word>
   Word word;
   std::memcpy(&word, from, sizeof word);
   return word;
+}
+
+/// Whether two texts of this length are the same. The words may overlap.
+[[nodiscard]] inline bool same_bytes(const char* a, const char* b, std::uint32_t bytes) {
+  const auto differ = [&]<typename Word>(std::uint32_t at, Word) {
+    return load_word<Word>(a + at) != load_word<Word>(b + at);
+  };
+  if (bytes >= 8) {
+    for (std::uint32_t at = 0; at + 8 < bytes; at += 8) {
+      if (differ(at, std::uint64_t{})) return false;
+    }
+    return !differ(bytes - 8, std::uint64_t{});
+  }
+  if (bytes >= 4) return !differ(0, std::uint32_t{}) && !differ(bytes - 4, std::uint32_t{});
+  for (std::uint32_t at = 0; at < bytes; ++at) {
+    if (a[at] != b[at]) return false;
+  }
+  return true;
 }
 
 /// The first 8 bytes of a text, zeroes behind it.
