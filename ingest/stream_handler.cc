@@ -422,12 +422,12 @@ void StreamHandler::ack_what_is_covered(std::int64_t now_us) {
 
 void StreamHandler::ack(InFlightBatch& batch, const char* trouble) {
   // Of most batches no worker refused anything, and all is covered.
-  const bool all_taken = trouble == nullptr && !shared_.sink.has_verdicts();
-  for (std::size_t at = all_taken ? batch.placed.size() : 0; at < batch.placed.size(); ++at) {
-    const PlacedEvent& event = batch.placed[at];
-    Refusal refusal;
-    if (shared_.sink.settle(event.placed, level(), trouble, refusal)) continue;
-    batch.rejects.push_back({event.index, worth_resending(refusal.code), refusal});
+  if (trouble != nullptr || shared_.sink.has_verdicts()) {
+    for (const PlacedEvent& event : batch.placed) {
+      Refusal refusal;
+      if (shared_.sink.settle(event.placed, level(), trouble, refusal)) continue;
+      batch.rejects.push_back({event.index, worth_resending(refusal.code), refusal});
+    }
   }
   std::sort(batch.rejects.begin(), batch.rejects.end(),
             [](const StreamReject& a, const StreamReject& b) { return a.index < b.index; });

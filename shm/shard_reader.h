@@ -108,21 +108,8 @@ class ShardReader {
   }
 
   /// The second step ahead of get(key, hash), once the bucket's line is there: asks for the lines
-  /// of the blocks in the main bucket that carry the key's tag.
-  void prefetch_block(std::uint64_t hash) const {
-    const std::uint32_t tag = tag_of(hash);
-    const std::uint32_t bucket = main_bucket_of(hash, geometry_.main_buckets);
-    for (const IndexEntry& slot : parts_.bucket(bucket).entries) {
-      const std::uint64_t entry = slot.load(std::memory_order_relaxed);
-      const std::uint32_t block = block_of(entry);
-      if (tag_of_entry(entry) != tag || block >= geometry_.blocks_per_shard) continue;
-      const auto* bytes = reinterpret_cast<const std::byte*>(parts_.block(block));
-      for (std::uint32_t at = 0; at < geometry_.block_bytes(); at += kCacheLineBytes) {
-        __builtin_prefetch(bytes + at);
-      }
-    }
-  }
-
+  /// of the block in the main bucket that carries the key's tag.
+  void prefetch_block(std::uint64_t hash) const { prefetch_other_lines(prefetch_first_line(hash)); }
   /// The same in two steps, for a caller who has many to ask for.
   [[nodiscard]] std::uint32_t prefetch_first_line(std::uint64_t hash) const {
     const std::uint32_t tag = tag_of(hash);

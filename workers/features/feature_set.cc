@@ -138,11 +138,8 @@ Result<FeatureSet> FeatureSet::compile(schema::Catalog::Reader catalog) {
       Result<Feed> feed = compile_feed(catalog, feature, source);
       if (!feed) return feed.error();
       const std::uint16_t kind = declared.getSources()[source].getEvent();
-      if (spec.type == FeatureType::kSession) {
-        feed->kinds_before = kinds_before;
-        kinds_before |= std::uint64_t{1} << kind;
-      }
-      set.add_step(kind, std::move(*feed));
+      set.add_step(kind, kinds_before, std::move(*feed));
+      if (spec.type == FeatureType::kSession) kinds_before |= std::uint64_t{1} << kind;
     }
   }
   return set;
@@ -194,10 +191,10 @@ unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
   return late;
 }
 
-void FeatureSet::add_step(std::uint16_t kind, Feed feed) {
+void FeatureSet::add_step(std::uint16_t kind, std::uint64_t kinds_before, Feed feed) {
   Step step;
   step.spec = specs_[feed.feature];
-  step.kinds_before = feed.kinds_before;
+  step.kinds_before = kinds_before;
   step.weight = feed.weight;
   const bool plain_field = feed.of && feed.of->root() == 0 && feed.of->only_field();
   if (plain_field) step.field = *feed.of->only_field();

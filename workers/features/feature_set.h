@@ -51,9 +51,6 @@ class FeatureSet {
   struct Feed {
     std::uint32_t feature = 0;
     double weight = 1;
-    /// Kinds whose feed of the same session comes first: an event of several kinds is one event of
-    /// a session.
-    std::uint64_t kinds_before = 0;
     std::optional<Expression> of;
     std::optional<Expression> where;
   };
@@ -64,6 +61,8 @@ class FeatureSet {
     static constexpr std::uint32_t kNoField = 0xffff'ffff;
     static constexpr std::uint32_t kPlain = 0xffff'ffff;
     FeatureSpec spec;
+    /// Kinds whose feed of the same session comes first: an event of several kinds is one event of
+    /// a session.
     std::uint64_t kinds_before = 0;
     double weight = 1;
     std::uint32_t field = kNoField;
@@ -71,7 +70,7 @@ class FeatureSet {
   };
 
   FeatureSet() = default;
-  void add_step(std::uint16_t kind, Feed feed);
+  void add_step(std::uint16_t kind, std::uint64_t kinds_before, Feed feed);
   [[nodiscard]] static Result<Feed> compile_feed(schema::Catalog::Reader catalog,
                                                  std::uint32_t feature, std::uint32_t source);
   [[nodiscard]] bool late_for(const Feed& feed, const Event& event, std::uint8_t* frame) const;
