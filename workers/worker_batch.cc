@@ -59,7 +59,8 @@ Worker::Take Worker::take_record(std::uint32_t ring) {
   }
   std::uint8_t* event_bytes = claimed + sizeof(LogRecordLayout);
   std::memcpy(event_bytes, from.payload, copied_bytes);
-  // From here on the log's copy alone is read.
+  // From here on the log's copy alone is read. (Of this record: it may be refused for now.)
+  rings_[ring].forget(from.position);
   BatchRecord& record = batch_[batch_count_];
   record.event = event_bytes;
   record.event_bytes = copied_bytes;
