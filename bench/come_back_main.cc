@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "bench/support/fill.h"
 #include "bench/support/redis_life.h"
 #include "bench/support/report.h"
 #include "bench/support/samples.h"
 #include "bench/support/server.h"
 #include "bench/support/users.h"
-#include "ingest/producer.h"
 #include "shm/base/clock.h"
 #include "shm/deja.h"
 #include "shm/process_file.h"
@@ -61,7 +61,7 @@ class Bench {
                   "\nshards = 64\nkey_bytes = 16\nhuge_pages = \"off\"\n[cpu]\nworkers = 1\n"
                   "ingest = 1\n[redis]\nurl = \"unix://" +
                   redis.socket() + "\"\n" + kFeatures);
-    fill(server);
+    fill_all(server);
     warm(server);
     cold(server, redis);
   }
@@ -110,23 +110,12 @@ class Bench {
     if (static_cast<std::uint64_t>(size->integer) < at_least) give_up("Redis has lost something");
   }
 
-  void fill(const Server& server) const {
-    ProducerOptions options;
-    options.address = "unix:" + server.socket();
-    options.linger_us = 0;
-    options.batch_events = 1024;
-    Result<std::unique_ptr<Producer>> producer = Producer::open(options);
-    if (!producer.ok()) give_up(producer.error().message().c_str());
+  void fill_all(const Server& server) const {
     ProducerEvent event;
     event.name = "Product Viewed";
     event.properties = {{"product_id", "product-4711"}, {"price", 17.5}};
     const std::int64_t begin_ns = steady_ns();
-    for (std::uint64_t number = 0; number < profiles_; ++number) {
-      event.user_id = user_name(number);
-      while ((*producer)->send(event) == SendOutcome::kFull) (*producer)->poll(100'000);
-    }
-    if (!(*producer)->flush(60'000'000)) give_up("not everything was acknowledged");
-    if ((*producer)->stats().rejected != 0) give_up("an event was rejected");
+    static_cast<void>(fill(server, event, profiles_, profiles_));
     const double applied_s = seconds_since(begin_ns);
     // All of it in Redis too, watermarks included: then a start finds nothing to catch up with.
     for (;;) {

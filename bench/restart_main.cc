@@ -12,10 +12,12 @@
 #include <thread>
 #include <vector>
 
+#include "bench/support/fill.h"
 #include "bench/support/redis_peer.h"
 #include "bench/support/report.h"
 #include "bench/support/samples.h"
 #include "bench/support/server.h"
+#include "bench/support/users.h"
 #include "ingest/producer.h"
 #include "shm/base/clock.h"
 #include "shm/deja.h"
@@ -34,10 +36,6 @@ struct Load {
   std::uint64_t profiles;
   std::uint64_t events;
 };
-
-std::string user_of(std::uint64_t number) {
-  return "user-" + std::to_string(number);
-}
 
 /// Reads users one after the other, some 20,000 a second, until told to stop.
 class Renderer {
@@ -68,7 +66,7 @@ class Renderer {
     std::vector<std::uint64_t> memory(deja_profile_bytes(appliance_) / 8);
     auto* profile = reinterpret_cast<deja_profile*>(memory.data());
     for (std::uint64_t number = 0; !stop_.load(std::memory_order_relaxed); number += 7919) {
-      const std::string user = user_of(number % profiles_);
+      const std::string user = user_name(number % profiles_);
       const std::int64_t begin_ns = steady_ns();
       const deja_status status = deja_get(
           appliance_, deja_user(user.data(), static_cast<std::uint32_t>(user.size())), profile);
@@ -87,26 +85,15 @@ class Renderer {
 };
 
 std::unique_ptr<Producer> fill(const Server& server, const Load& load) {
-  ProducerOptions options;
-  options.address = "unix:" + server.socket();
-  options.linger_us = 0;
-  options.batch_events = 1024;
-  Result<std::unique_ptr<Producer>> producer = Producer::open(options);
-  if (!producer.ok()) give_up(producer.error().message().c_str());
   ProducerEvent event;
   event.name = "Product Viewed";
   const std::int64_t begin_ns = steady_ns();
-  for (std::uint64_t number = 0; number < load.events; ++number) {
-    event.user_id = user_of(number % load.profiles);
-    while ((*producer)->send(event) == SendOutcome::kFull) (*producer)->poll(100'000);
-  }
-  if (!(*producer)->flush(60'000'000)) give_up("not everything was acknowledged");
-  if ((*producer)->stats().rejected != 0) give_up("an event was rejected");
+  std::unique_ptr<Producer> producer = fill(server, event, load.events, load.profiles);
   std::printf("restart: %llu events for %llu profiles in %.1f s\n",
               static_cast<unsigned long long>(load.events),
               static_cast<unsigned long long>(load.profiles),
               static_cast<double>(steady_ns() - begin_ns) / 1e9);
-  return std::move(*producer);
+  return producer;
 }
 
 /// What the kernel counts of a process's main thread: on a core, and waiting for one.
@@ -153,7 +140,7 @@ void run(Report& report) {
     usleep(1'100'000);  // a worker that lived for a second is started again at once
     ProducerEvent event;
     event.name = "Product Viewed";
-    event.user_id = user_of(number);
+    event.user_id = user_name(number);
     const pid_t pid = server.holder("worker-0");
     const std::int64_t begin_ns = steady_ns();
     const std::int64_t begin_us = wall_us();

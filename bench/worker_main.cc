@@ -20,7 +20,7 @@ class Bench {
         rounds_(static_cast<int>(report.count("rounds", 9, 1))) {}
 
   void rate() {
-    WorkerRig rig(users_, kShopFeatures);
+    WorkerRig rig(users_, kBenchFeatures);
     Samples million_per_s;
     Visitors visitors(users_, true);
     warm(rig, users_);
@@ -67,7 +67,7 @@ class Bench {
   void users() {
     for (std::uint64_t users = std::min<std::uint64_t>(users_, 10'000); users <= users_ * 10;
          users *= 10) {
-      WorkerRig rig(users, kShopFeatures);
+      WorkerRig rig(users, kBenchFeatures);
       warm(rig, users);
       for (const bool zipf : {true, false}) {
         Visitors visitors(users, zipf);

@@ -201,7 +201,7 @@ class Bench {
         written_(report.count("written", 10'000, 100)),
         rounds_(static_cast<int>(report.count("rounds", 9, 1))),
         redis_(report.count("cores", 2, 1) > 1 ? 1 : -1),
-        worker_(users_, kShopFeatures),
+        worker_(users_, kBenchFeatures),
         visitors_(users_, true) {
     static_cast<void>(pin_this_thread(0));
     for (std::uint64_t user = 0; user < users_; ++user) feed(user);

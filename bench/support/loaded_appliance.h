@@ -90,7 +90,7 @@ class LoadedAppliance {
   static std::string config(const ApplianceOptions& options) {
     return "profiles = " + std::to_string(options.users + options.users / 4 + 1'000) +
            "\nshards = 64\nkey_bytes = 16\n[redis]\nurl = \"local\"\nflush_every = " +
-           (options.write_behind ? "\"200ms\"\n" : "\"1h\"\n") + kShopEvents + kShopFeatures;
+           (options.write_behind ? "\"200ms\"\n" : "\"1h\"\n") + kBenchEvents + kBenchFeatures;
   }
   /// CPU by who; under "all" also those that are not named: supervisor, private Redis.
   [[nodiscard]] std::map<std::string, std::uint64_t> cpu_ns() const {

@@ -104,7 +104,7 @@ class WorkerRig {
                              std::to_string(users) +
                              "\nshards = 64\nkey_bytes = 16\n"
                              "[cpu]\nworkers = 1\ningest = 1\n[listen]\nhttp = \"\"\n" +
-                             kShopEvents + features;
+                             kBenchEvents + features;
     auto loaded = load_config_text(text, "bench.toml");
     if (auto* errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
       give_up(errors->front().message().c_str());

@@ -1,10 +1,11 @@
 // The appliance that deja bench measures on: one worker, one ring, 20 features of all kinds as a
-// shop would have them. Of a hundred events 85 are views, 10 carts, 5 orders.
+// shop would have them. Of a hundred events 85 are views, 10 carts, 5 orders. The benchmarks beside
+// peers serve the same shop (bench/support/shop.h).
 #pragma once
 
 namespace deja {
 
-inline constexpr const char* kBenchConfig = R"(
+inline constexpr const char* kBenchHost = R"(
 shards = 16
 huge_pages = "try"
 [cpu]
@@ -12,10 +13,16 @@ ingest = 1
 workers = 1
 [listen]
 http = ""
+)";
+
+inline constexpr const char* kBenchEvents = R"(
 [events]
 view  = { track = "Product Viewed", item = "properties.product_id", category = "properties.category", price = "properties.price" }
 cart  = { track = "Product Added", item = "properties.product_id", category = "properties.category", price = "properties.price" }
 order = { track = "Order Completed", value = "properties.revenue" }
+)";
+
+inline constexpr const char* kBenchFeatures = R"(
 [features]
 views      = { type = "count", event = "view" }
 views_1h   = { type = "count", event = "view", window = "1h" }

@@ -82,7 +82,7 @@ Result<std::unique_ptr<ScratchAppliance>> ScratchAppliance::make(const std::stri
   }
   std::string text = std::string("[appliance]\nname = \"") + kName + "\"\ndirectory = \"" +
                      folder.path() + "\"\nprofiles = " + std::to_string(profiles);
-  text += kBenchConfig;
+  text.append(kBenchHost).append(kBenchEvents).append(kBenchFeatures);
   const auto loaded = load_config_text(text, "deja bench");
   if (const auto* errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
     return Error{errors->front().message(), 0, {}};
