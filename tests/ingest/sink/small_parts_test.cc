@@ -9,8 +9,8 @@
 
 #include "ingest/event_time.h"
 #include "ingest/message_id.h"
-#include "shm/base/text_words.h"
 #include "ingest/verdict_shelf.h"
+#include "shm/base/text_words.h"
 #include "tests/support/seed.h"
 
 namespace deja {
