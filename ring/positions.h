@@ -101,10 +101,18 @@ enum class JournalState : std::uint64_t {
   kFailed = 3,  // the disk refuses writes otherwise
 };
 
+struct alignas(kCacheLineBytes) JournalStateLayout {
+  std::atomic<std::uint64_t> value;      // JournalState
+  std::atomic<std::int64_t> durable_us;  // wall clock when the newest group was synced; 0: none yet
+  std::uint64_t reserved[6];
+};
+static_assert(sizeof(JournalStateLayout) == kCacheLineBytes);
+static_assert(offsetof(JournalStateLayout, durable_us) == 8);
+
 /// File durable, the keeper's: state │ for each worker w and ring i, at [w × ingest_count + i], how
 /// far ring-<i>-<w> is durable: everything before it that had an effect was synced to the journal.
 struct DurableLayout {
-  PositionLayout state;  // JournalState
+  JournalStateLayout state;
   [[nodiscard]] PositionLayout* positions() { return reinterpret_cast<PositionLayout*>(this + 1); }
   [[nodiscard]] const PositionLayout* positions() const {
     return reinterpret_cast<const PositionLayout*>(this + 1);

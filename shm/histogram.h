@@ -1,6 +1,7 @@
 // A log-linear histogram of latencies in shared memory: 32 steps per power of two (3 % wide), from
-// 1 ns to 137 s, 1,056 counters, 8.5 KB. One writing thread records with a relaxed add; any process
-// may copy it at any time. Method: HdrHistogram's bucketing (Gil Tene), without its auto-ranging.
+// 1 ns to 137 s, 1,056 counters, 8.5 KB. One writing thread records with a relaxed add, or several
+// of one process with a locked one; any process may copy it at any time. Method: HdrHistogram's
+// bucketing (Gil Tene), without its auto-ranging.
 #pragma once
 
 #include <atomic>
@@ -51,6 +52,16 @@ class Histogram {
     bump(layout_->sum, value_ns * count);
     if (value_ns > layout_->max.load(std::memory_order_relaxed)) {
       layout_->max.store(value_ns, std::memory_order_relaxed);
+    }
+  }
+
+  /// For a histogram that several threads write: locked instructions, so once for a batch at most.
+  void record_shared(std::uint64_t value_ns, std::uint64_t count = 1) {
+    layout_->counts[histogram_bucket(value_ns)].fetch_add(count, std::memory_order_relaxed);
+    layout_->sum.fetch_add(value_ns * count, std::memory_order_relaxed);
+    std::uint64_t max = layout_->max.load(std::memory_order_relaxed);
+    while (value_ns > max &&
+           !layout_->max.compare_exchange_weak(max, value_ns, std::memory_order_relaxed)) {
     }
   }
 

@@ -136,23 +136,29 @@ void append_instant(std::string& out, std::int64_t time_us) {
   // By hand: three of these go with every profile that is written to Redis.
   char text[32];
   char* at = text;
-  const auto put = [&at](std::int64_t number, int digits, char behind) {
-    for (int place = digits; place-- > 0; number /= 10) {
-      at[place] = static_cast<char>('0' + number % 10);
-    }
-    at[digits] = behind;
-    at += digits + 1;
+  const auto put = [&at](std::int64_t two_digits) {
+    const auto number = static_cast<unsigned>(two_digits);
+    *at++ = static_cast<char>('0' + number / 10);
+    *at++ = static_cast<char>('0' + number % 10);
   };
-  put(date.year, 4, '-');
-  put(date.month, 2, '-');
-  put(date.day, 2, 'T');
-  put(second / 3600, 2, ':');
-  put(second / 60 % 60, 2, ':');
-  put(second % 60, 2, '.');
+  const auto put_before = [&](std::int64_t two_digits, char behind) {
+    put(two_digits);
+    *at++ = behind;
+  };
+  put(date.year / 100);
+  put_before(date.year % 100, '-');
+  put_before(date.month, '-');
+  put_before(date.day, 'T');
+  put_before(second / 3600, ':');
+  put_before(second / 60 % 60, ':');
+  put_before(second % 60, '.');
   if (fraction % 1000 == 0) {
-    put(fraction / 1000, 3, 'Z');
+    *at++ = static_cast<char>('0' + fraction / 100'000);
+    put_before(fraction / 1000 % 100, 'Z');
   } else {
-    put(fraction, 6, 'Z');
+    put(fraction / 10'000);
+    put(fraction / 100 % 100);
+    put_before(fraction % 100, 'Z');
   }
   out.append(text, at);
 }

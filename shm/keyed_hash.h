@@ -8,8 +8,8 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
+#include "shm/base/text_words.h"
 #include "shm/key.h"
 
 namespace deja {
@@ -56,15 +56,9 @@ template <int kCompressionRounds, int kFinalRounds>
     state.v0 ^= word;
   };
   std::uint32_t at = 0;
-  for (; at + 8 <= size; at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes + at, 8);
-    absorb(word);
-  }
+  for (; at + 8 <= size; at += 8) absorb(load_word<std::uint64_t>(bytes + at));
   std::uint64_t last = std::uint64_t{length_byte} << 56U;
-  for (std::uint32_t left = 0; at + left < size; ++left) {
-    last |= std::uint64_t{static_cast<unsigned char>(bytes[at + left])} << (8U * left);
-  }
+  if (at < size) last |= last_word(bytes, size);
   absorb(last);
   state.v2 ^= 0xffU;
   for (int round = 0; round < kFinalRounds; ++round) state.round();

@@ -61,9 +61,39 @@ struct SegmentReport {
   std::vector<std::string> notes;  ///< "huge pages: 0 of 1.2 GiB given: shmem_enabled is never"
 };
 
-/// Makes all files of a new incarnation and renames its superblock in, state kStarting; an old
-/// superblock of that name is marked superseded and its files are removed. The caller has made sure
-/// that no other supervisor serves the name. All or nothing: on an error no new file is left.
+/// All files of a new incarnation, beside those of the one that is served, until it takes the name:
+/// what can fail for want of memory fails before anything has to stop for it. The caller has made
+/// sure that no other supervisor serves the name. Removes its files unless it took the name.
+class NewSegment {
+ public:
+  [[nodiscard]] static Result<NewSegment> make(const SegmentPlan& plan);
+  ~NewSegment();
+  NewSegment(NewSegment&&) noexcept = default;
+  NewSegment& operator=(NewSegment&&) = delete;
+
+  [[nodiscard]] const SegmentReport& report() const { return report_; }
+
+  /// Renames its superblock in, state kStarting. The old one keeps a name of its own, and its
+  /// renderers go on with it.
+  Status take_name();
+  /// After take_name(): marks the old superblock superseded, so that its renderers attach again,
+  /// and removes its files.
+  void supersede_old();
+  /// The superblock that had the name, nullptr: there was none.
+  [[nodiscard]] MappedFile* old_superblock() { return old_superblock_.get(); }
+
+ private:
+  NewSegment() = default;
+  Status fill(const SegmentPlan& plan);
+  std::string directory_;
+  std::uint64_t incarnation_ = 0;
+  std::unique_ptr<MappedFile> old_superblock_;
+  std::vector<std::string> paths_;  ///< made, and to be removed
+  SegmentReport report_;
+};
+
+/// Makes a new incarnation that takes the name at once, and supersedes the old one. All or nothing:
+/// on an error no new file is left.
 [[nodiscard]] Result<SegmentReport> create_segment(const SegmentPlan& plan);
 
 /// Removes the segment (state must be kStopped): the superblock, then the files of every
@@ -75,7 +105,8 @@ Status remove_segment(const std::string& directory, const std::string& appliance
 void remove_incarnation(const std::string& segment_directory, std::uint64_t incarnation);
 
 /// Removes files of incarnations that no superblock names: half made, or not yet removed, by a
-/// supervisor that was killed. The caller has the appliance's lock, as for the next.
+/// supervisor that was killed. Superblocks among them are marked superseded first: renderers may
+/// have them mapped. The caller has the appliance's lock, as for the next.
 void remove_strays(const std::string& segment_directory);
 
 /// Where there is no superblock: removes strays, bells, locks and, when it is empty then, the

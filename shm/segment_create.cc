@@ -23,19 +23,6 @@
 namespace deja {
 namespace {
 
-/// Removes what it was told of unless told that all went well.
-class Undo {
- public:
-  ~Undo() {
-    for (const std::string& path : paths_) unlink(path.c_str());
-  }
-  void add(std::string path) { paths_.push_back(std::move(path)); }
-  void keep_all() { paths_.clear(); }
-
- private:
-  std::vector<std::string> paths_;
-};
-
 Result<gid_t> group_of(const std::string& name) {
   if (name.empty()) return static_cast<gid_t>(-1);
   const group* entry = getgrnam(name.c_str());
@@ -159,52 +146,51 @@ Status check_plan(const SegmentPlan& plan) {
   return Done{};
 }
 
-/// The previous incarnation of the name steps down: its readers see it, its files go.
-void supersede(const std::string& directory, const MappedFile& old_superblock) {
-  auto* superblock = old_superblock.at<SuperblockLayout>();
-  superblock->state.store(SegmentState::kSuperseded, std::memory_order_release);
-  remove_incarnation(directory, superblock->incarnation);
-}
-
 }  // namespace
 
-Result<SegmentReport> create_segment(const SegmentPlan& plan) {
-  if (Status sane = check_plan(plan); !sane.ok()) return sane.error();
+NewSegment::~NewSegment() {
+  for (const std::string& path : paths_) unlink(path.c_str());
+}
+
+Result<NewSegment> NewSegment::make(const SegmentPlan& plan) {
+  NewSegment made;
+  if (Status filled = made.fill(plan); !filled.ok()) return filled.error();
+  return made;
+}
+
+Status NewSegment::fill(const SegmentPlan& plan) {
+  if (Status sane = check_plan(plan); !sane.ok()) return sane;
   const Result<gid_t> readers_group = group_of(plan.readers_group);
   if (!readers_group.ok()) return readers_group.error();
-  const std::string directory =
-      segment_directory(plan.directory.c_str(), plan.appliance.c_str()).text;
-  if (directory.empty()) {
+  directory_ = segment_directory(plan.directory.c_str(), plan.appliance.c_str()).text;
+  if (directory_.empty()) {
     return Error{"the path of the segment is too long", 0,
                  "Choose a shorter [appliance] directory"};
   }
-  if (Status made = make_directory(directory, *readers_group); !made.ok()) return made.error();
+  if (Status made = make_directory(directory_, *readers_group); !made.ok()) return made;
 
-  const std::string superblock_path = directory + "/" + kSuperblockFile;
-  std::unique_ptr<MappedFile> old_superblock;
+  const std::string superblock_path = directory_ + "/" + kSuperblockFile;
   if (access(superblock_path.c_str(), F_OK) == 0) {
     Result<MappedFile> mapped =
         MappedFile::open(superblock_path, MappedFile::Mode::kReadWrite, sizeof(SuperblockLayout));
-    if (mapped.ok()) old_superblock = std::make_unique<MappedFile>(std::move(*mapped));
+    if (mapped.ok()) old_superblock_ = std::make_unique<MappedFile>(std::move(*mapped));
   }
 
   const TableGeometry geometry = plan.geometry();
-  auto incarnation = static_cast<std::uint64_t>(wall_us());
-  if (old_superblock != nullptr) {
-    incarnation = std::max(incarnation, old_superblock->at<SuperblockLayout>()->incarnation + 1);
+  incarnation_ = static_cast<std::uint64_t>(wall_us());
+  if (old_superblock_ != nullptr) {
+    incarnation_ = std::max(incarnation_, old_superblock_->at<SuperblockLayout>()->incarnation + 1);
   }
-  SegmentReport report;
-  Undo undo;
   const auto create = [&](const std::string& name, std::uint64_t bytes, Audience audience,
                           HugePages huge_pages) -> Result<MappedFile> {
     MappedFile::Create options;
-    options.path = segment_file(directory.c_str(), name.c_str(), incarnation).text;
+    options.path = segment_file(directory_.c_str(), name.c_str(), incarnation_).text;
     options.bytes = bytes;
     options.audience = audience;
     options.readers_group = *readers_group;
     options.huge_pages = huge_pages;
     Result<MappedFile> made = MappedFile::create(options);
-    if (made.ok()) undo.add(options.path);
+    if (made.ok()) paths_.push_back(options.path);
     return made;
   };
 
@@ -213,18 +199,18 @@ Result<SegmentReport> create_segment(const SegmentPlan& plan) {
                                      Audience::kReaders, plan.huge_pages);
     if (!file.ok()) return file.error();
     const Placement placement = file->placement();
-    report.placement.bytes += placement.bytes;
-    report.placement.huge_bytes += placement.huge_bytes;
+    report_.placement.bytes += placement.bytes;
+    report_.placement.huge_bytes += placement.huge_bytes;
   }
   if (plan.huge_pages != HugePages::kOff) {
-    const bool all = report.placement.huge_bytes * 10 >= report.placement.bytes * 9;
-    report.notes.push_back("huge pages: " + human_bytes(report.placement.huge_bytes) + " of " +
-                           human_bytes(report.placement.bytes) + " given" +
-                           (all ? "" : " (shmem_enabled is " + shmem_enabled() + ")"));
+    const bool all = report_.placement.huge_bytes * 10 >= report_.placement.bytes * 9;
+    report_.notes.push_back("huge pages: " + human_bytes(report_.placement.huge_bytes) + " of " +
+                            human_bytes(report_.placement.bytes) + " given" +
+                            (all ? "" : " (shmem_enabled is " + shmem_enabled() + ")"));
     if (plan.huge_pages == HugePages::kRequire && !all) {
       return Error{"huge_pages = \"require\": the kernel gave " +
-                       human_bytes(report.placement.huge_bytes) + " of " +
-                       human_bytes(report.placement.bytes) + " in huge pages",
+                       human_bytes(report_.placement.huge_bytes) + " of " +
+                       human_bytes(report_.placement.bytes) + " in huge pages",
                    0,
                    "Set /sys/kernel/mm/transparent_hugepage/shmem_enabled to advise, or point "
                    "[appliance] directory to a hugetlbfs mount, or use huge_pages = \"try\""};
@@ -244,7 +230,7 @@ Result<SegmentReport> create_segment(const SegmentPlan& plan) {
     if (planned.format) planned.format(file->data());
   }
   for (const std::string& name : plan.fifos) {
-    const std::string path = directory + "/" + name;
+    const std::string path = directory_ + "/" + name;
     if (mkfifo(path.c_str(), 0600) != 0 && errno != EEXIST) {
       return system_error("create the FIFO " + path);
     }
@@ -253,14 +239,44 @@ Result<SegmentReport> create_segment(const SegmentPlan& plan) {
   Result<MappedFile> superblock =
       create(kSuperblockFile, sizeof(SuperblockLayout), Audience::kReaders, HugePages::kOff);
   if (!superblock.ok()) return superblock.error();
-  fill_superblock(*superblock->at<SuperblockLayout>(), plan, geometry, incarnation);
-  const std::string made_path = segment_file(directory.c_str(), kSuperblockFile, incarnation).text;
-  if (rename(made_path.c_str(), superblock_path.c_str()) != 0) {
-    return system_error("rename the new superblock to " + superblock_path);
+  fill_superblock(*superblock->at<SuperblockLayout>(), plan, geometry, incarnation_);
+  return Done{};
+}
+
+Status NewSegment::take_name() {
+  const std::string name = directory_ + "/" + kSuperblockFile;
+  // Whoever is killed between here and supersede_old() leaves it to remove_strays() to tell the
+  // renderers that have the old one mapped.
+  if (old_superblock_ != nullptr) {
+    const std::uint64_t old_incarnation = old_superblock_->at<SuperblockLayout>()->incarnation;
+    const std::string kept =
+        segment_file(directory_.c_str(), kSuperblockFile, old_incarnation).text;
+    if (link(name.c_str(), kept.c_str()) != 0 && errno != EEXIST) {
+      return system_error("keep the old superblock as " + kept);
+    }
   }
-  undo.keep_all();
-  if (old_superblock != nullptr) supersede(directory, *old_superblock);
-  return report;
+  const std::string made = segment_file(directory_.c_str(), kSuperblockFile, incarnation_).text;
+  if (rename(made.c_str(), name.c_str()) != 0) {
+    return system_error("rename the new superblock to " + name);
+  }
+  paths_.clear();
+  return Done{};
+}
+
+void NewSegment::supersede_old() {
+  if (old_superblock_ == nullptr) return;
+  auto* superblock = old_superblock_->at<SuperblockLayout>();
+  superblock->state.store(SegmentState::kSuperseded, std::memory_order_release);
+  remove_incarnation(directory_, superblock->incarnation);
+  old_superblock_.reset();
+}
+
+Result<SegmentReport> create_segment(const SegmentPlan& plan) {
+  auto made = NewSegment::make(plan);
+  if (!made.ok()) return made.error();
+  if (Status named = made->take_name(); !named.ok()) return named.error();
+  made->supersede_old();
+  return made->report();
 }
 
 }  // namespace deja

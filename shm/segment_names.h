@@ -17,6 +17,10 @@
 //   keeper              keeper        the service                ring/positions.h
 //   durable             keeper        the service                ring/positions.h
 //   return-<w>          keeper        the service                ring/return_record.h
+//   trace               deja trace    the service                ring/trace_layout.h
+//   trace-ingest-<i>    ingest        the service                ring/trace_layout.h
+//   trace-worker-<w>    worker w      the service                ring/trace_layout.h
+//   trace-keeper        keeper        the service                ring/trace_layout.h
 //   bell-<name>         the sleeper   the service                ring/bell.h
 //   bell-<name>.fifo    —             the service                a FIFO, without incarnation
 //   asked               the keeper    readers write to it        a socket: shm/ask_layout.h

@@ -38,6 +38,15 @@ std::optional<std::uint64_t> incarnation_of(std::string_view name) {
   return number;
 }
 
+/// Renderers that have it mapped are told that it has ended.
+void mark_superseded(const std::string& path) {
+  const auto superblock =
+      MappedFile::open(path, MappedFile::Mode::kReadWrite, sizeof(SuperblockLayout));
+  if (!superblock.ok()) return;
+  superblock->at<SuperblockLayout>()->state.store(SegmentState::kSuperseded,
+                                                  std::memory_order_release);
+}
+
 }  // namespace
 
 void remove_incarnation(const std::string& segment_directory, std::uint64_t incarnation) {
@@ -52,7 +61,11 @@ void remove_strays(const std::string& segment_directory) {
   if (superblock.ok()) kept = superblock->at<const SuperblockLayout>()->incarnation;
   unlink_in(segment_directory, [&](std::string_view name) {
     const auto incarnation = incarnation_of(name);
-    return incarnation && incarnation != kept;
+    if (!incarnation || incarnation == kept) return false;
+    if (name.starts_with(kSuperblockFile)) {
+      mark_superseded(segment_directory + "/" + std::string(name));
+    }
+    return true;
   });
 }
 

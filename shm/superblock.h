@@ -10,6 +10,8 @@
 //  2. Everything but `state` and `heartbeat_us` is constant once magic is there.
 //  3. A reader checks magic, layout_version and layout_hash, then copies and checks every count
 //     against the sizes of the files before using one: the file may be anybody's.
+//  4. magic, layout_version, layout_hash, incarnation, heartbeat_us and state lie where they lie in
+//     every layout: a program of another one tells this one's readers that it has superseded it.
 #pragma once
 
 #include <atomic>
@@ -19,7 +21,7 @@
 namespace deja {
 
 inline constexpr std::uint64_t kSuperblockMagic = 0x314d4853414a4544;  // "DEJASHM1"
-inline constexpr std::uint32_t kLayoutVersion = 4;
+inline constexpr std::uint32_t kLayoutVersion = 5;
 
 enum class SegmentState : std::uint32_t {
   kStarting = 0,  ///< files are there, profiles are being read back
@@ -27,7 +29,17 @@ enum class SegmentState : std::uint32_t {
   kDraining = 2,    ///< no new events; what was accepted is being applied and flushed
   kStopped = 3,     ///< nobody writes any more; profiles stay readable while mapped
   kSuperseded = 4,  ///< a newer superblock has taken the name
+  kDrained = 5,     ///< nobody writes any more, all is durable; read on until one is superseded
 };
+
+/// Renderers attach again: its files go, or have gone.
+[[nodiscard]] constexpr bool readers_must_leave(SegmentState state) {
+  return state == SegmentState::kStopped || state == SegmentState::kSuperseded;
+}
+/// Nobody writes it any more, and nothing that it accepted is in it alone.
+[[nodiscard]] constexpr bool has_ended(SegmentState state) {
+  return readers_must_leave(state) || state == SegmentState::kDrained;
+}
 
 enum class ShardFunction : std::uint32_t { kMurmur2 = 1 };
 

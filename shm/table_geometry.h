@@ -17,7 +17,7 @@ inline constexpr std::uint32_t kEntriesPerBucket = 8;
 /// Longest chain of buckets that a reader follows and an owner makes: a bound on hostile keys.
 inline constexpr std::uint32_t kChainBucketsMax = 16;
 /// Blocks that wait before they are used again, so that a slow reader seldom meets a reuse.
-inline constexpr std::uint32_t kReuseBlocksDefault = 32;
+inline constexpr std::uint32_t kReuseBlocksDefault = 8;
 
 struct TableGeometry {
   std::uint32_t shard_count = 0;
@@ -33,7 +33,9 @@ struct TableGeometry {
 
   /// Sizes a table for `profiles_max` users spread by hash over `shard_count` shards: the fullest
   /// of them holds n + 6√n with n expected, so a refusal before the table is full is a matter of
-  /// one in a billion; and the reuse FIFO on top.
+  /// one in a billion; and the reuse FIFO on top. Likewise the overflow buckets. Churn links in all
+  /// of them sooner or later, however many there are: then room is made in a chain
+  /// (workers/worker_evict.cc).
   [[nodiscard]] static TableGeometry plan(std::uint64_t profiles_max, std::uint32_t shards,
                                           std::uint32_t workers, std::uint32_t key_bytes,
                                           std::uint32_t frame_bytes);
@@ -68,21 +70,27 @@ struct TableGeometry {
   [[nodiscard]] std::uint32_t owner_of(std::uint32_t shard) const { return shard % worker_count; }
 };
 
+/// The square root, rounded up.
+[[nodiscard]] constexpr std::uint64_t root_above(std::uint64_t number) {
+  std::uint64_t root = 0;
+  while (root * root < number) ++root;
+  return root;
+}
+
 inline TableGeometry TableGeometry::plan(std::uint64_t profiles_max, std::uint32_t shards,
                                          std::uint32_t workers, std::uint32_t key_bytes,
                                          std::uint32_t frame_bytes) {
   const std::uint64_t expected = (profiles_max + shards - 1) / shards;
-  std::uint64_t root = 0;
-  while ((root + 1) * (root + 1) <= expected) ++root;
   TableGeometry geometry;
   geometry.shard_count = shards;
   geometry.worker_count = workers;
   geometry.blocks_per_shard =
-      static_cast<std::uint32_t>(expected + 6 * (root + 1) + kReuseBlocksDefault);
-  // Six of eight entries filled when the shard is: then about one main bucket in seven overflows,
-  // and a quarter more buckets leave room for what churn links in.
+      static_cast<std::uint32_t>(expected + 6 * root_above(expected) + kReuseBlocksDefault);
+  // Six of eight entries filled when the shard is: then 15.3 % of the main buckets are given more
+  // than eight (Poisson's law), and as many again as six deviations of that.
   geometry.main_buckets = geometry.blocks_per_shard / 6 + 1;
-  geometry.overflow_buckets = geometry.main_buckets / 4 + 2;
+  const std::uint64_t overflowing = std::uint64_t{geometry.main_buckets} * 153 / 1000 + 1;
+  geometry.overflow_buckets = static_cast<std::uint32_t>(overflowing + 6 * root_above(overflowing));
   geometry.key_bytes = key_bytes;
   geometry.frame_bytes = frame_bytes;
   return geometry;

@@ -1,5 +1,6 @@
 #include "shm/value_json.h"
 
+#include <array>
 #include <vector>
 
 #include "shm/columns/finish.h"
@@ -8,8 +9,23 @@
 namespace deja {
 namespace {
 
+/// Places for a feature's items: on the stack where they are as few as mostly.
+template <typename Item>
+class Items {
+ public:
+  explicit Items(std::uint32_t count) {
+    if (count > few_.size()) many_.resize(count);
+  }
+  [[nodiscard]] Item* data() { return many_.empty() ? few_.data() : many_.data(); }
+  [[nodiscard]] const Item& operator[](std::uint32_t at) { return data()[at]; }
+
+ private:
+  std::array<Item, 16> few_;
+  std::vector<Item> many_;
+};
+
 void append_recent(std::string& out, const FeatureSpec& spec, const std::uint8_t* column) {
-  std::vector<RecentItem> items(spec.keep);
+  Items<RecentItem> items(spec.keep);
   const std::uint32_t count = finish_recent(spec, column, items.data(), spec.keep);
   out += '[';
   for (std::uint32_t at = 0; at < count; ++at) {
@@ -21,7 +37,7 @@ void append_recent(std::string& out, const FeatureSpec& spec, const std::uint8_t
 
 void append_top(std::string& out, const FeatureSpec& spec, const std::uint8_t* column,
                 std::int64_t at_us) {
-  std::vector<TopItem> items(spec.keep);
+  Items<TopItem> items(spec.keep);
   const std::uint32_t count = finish_top(spec, column, at_us, items.data(), spec.keep);
   out += '[';
   for (std::uint32_t at = 0; at < count; ++at) {

@@ -29,4 +29,10 @@ namespace deja {
   return clock_ns(CLOCK_MONOTONIC);
 }
 
+/// Between two readings of the wall clock that are not before 1970; 0 where it was set back between
+/// them.
+[[nodiscard]] constexpr std::uint64_t ns_between(std::int64_t from_us, std::int64_t to_us) {
+  return from_us < to_us ? static_cast<std::uint64_t>(to_us - from_us) * 1000 : 0;
+}
+
 }  // namespace deja

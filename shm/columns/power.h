@@ -27,13 +27,36 @@ namespace deja::columns {
   return x * power_of_two(exponent);
 }
 
-/// 2^x for 0 <= x <= 1, to a few units of the last place (the series of e^(x·ln 2), 20 terms).
+namespace internal {
+
+inline constexpr double kLn2 = 0.693147180559945309417232121458;
+inline constexpr std::uint32_t kPowerSteps = 64;
+
+/// 2^(step / 64), by the series of e^(x·ln 2).
+struct PowerTable {
+  double of_step[kPowerSteps + 1];
+
+  constexpr PowerTable() : of_step() {
+    for (std::uint32_t step = 0; step <= kPowerSteps; ++step) {
+      const double y = step * kLn2 / kPowerSteps;
+      double sum = 1;
+      for (int term = 20; term >= 1; --term) sum = 1 + y / term * sum;
+      of_step[step] = sum;
+    }
+  }
+};
+inline constexpr PowerTable kPowerTable;
+
+}  // namespace internal
+
+/// 2^x for 0 <= x <= 1, to a few units of the last place: the nearest 64th from a table, the rest
+/// by the series of e^y, whose next term is below 2^-54 for |y| <= ln 2 / 128.
 [[nodiscard]] inline double exp2_fraction(double x) {
-  constexpr double kLn2 = 0.693147180559945309417232121458;
-  const double y = x * kLn2;
-  double sum = 1;
-  for (int term = 20; term >= 1; --term) sum = 1 + y / term * sum;
-  return sum;
+  const auto step = static_cast<std::uint32_t>(x * internal::kPowerSteps + 0.5);
+  const double y = (x - static_cast<double>(step) / internal::kPowerSteps) * internal::kLn2;
+  const double rest = y + y * y * (1.0 / 2 + y * (1.0 / 6 + y * (1.0 / 24 + y * (1.0 / 120))));
+  const double at_step = internal::kPowerTable.of_step[step];
+  return at_step + at_step * rest;
 }
 
 /// Square root of 0 <= x <= 1 (Newton from above, until it no longer falls).

@@ -58,10 +58,7 @@ struct Attachment {
   [[nodiscard]] SegmentState state() const {
     return header().state.load(std::memory_order_acquire);  // SYNC(segment.state)
   }
-  [[nodiscard]] bool ended() const {
-    const SegmentState now = state();
-    return now == SegmentState::kStopped || now == SegmentState::kSuperseded;
-  }
+  [[nodiscard]] bool ended() const { return readers_must_leave(state()); }
   [[nodiscard]] ShardReader<> shard(std::uint32_t number) const {
     return ShardReader<>(shards[number], geometry, secret);
   }

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <random>
+#include <thread>
+#include <vector>
 
 namespace deja {
 namespace {
@@ -52,6 +54,28 @@ TEST_F(ProcessFileTest, ACounterOfOneNameIsOneCounterAcrossLives) {
   EXPECT_EQ(seen.counters[0].value, 5U);
   EXPECT_FALSE(seen.counters[0].is_gauge);
   EXPECT_TRUE(seen.counters[1].is_gauge);
+}
+
+TEST_F(ProcessFileTest, ThreadsMayShareAHistogram) {
+  constexpr std::uint64_t kThreads = 4;
+  constexpr std::uint64_t kTimes = 500'000;
+  ProcessFile process(create(), "test");
+  std::vector<std::thread> threads;
+  for (std::uint64_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&process, thread] {
+      Histogram histogram = process.histogram("deja_x_seconds");
+      for (std::uint64_t value = 1; value <= kTimes; ++value) {
+        histogram.record_shared(value * kThreads + thread, 2);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const HistogramCopy seen = view().histograms.at(0).copy;
+  EXPECT_EQ(seen.count, 2 * kThreads * kTimes);
+  EXPECT_EQ(seen.max, kTimes * kThreads + kThreads - 1);
+  std::uint64_t sum = 0;
+  for (std::uint64_t value = kThreads; value <= seen.max; ++value) sum += 2 * value;
+  EXPECT_EQ(seen.sum, sum);
 }
 
 TEST_F(ProcessFileTest, CountersBeyondTheFileShareOneThatSaysSo) {

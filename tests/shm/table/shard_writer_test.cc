@@ -375,5 +375,21 @@ TEST(ShardWriter, PlannedTablesTakeAllTheirProfiles) {
   }
 }
 
+TEST(ShardWriter, APlannedShardTakesProfilesUntilItsLastSpareBlock) {
+  // Small shards too, whose counts of full buckets vary more; each filled anew many times over.
+  for (const std::uint64_t expected : {1U, 10U, 100U, 1'000U, 16'000U}) {
+    const TableGeometry geometry = TableGeometry::plan(expected, 1, 1, 16, 16);
+    std::uint64_t user = 0;
+    for (std::uint64_t shards = 1 + 400'000 / (expected + 400); shards > 0; --shards) {
+      const ShardMemory memory(geometry);
+      ShardWriter writer = attach(memory, geometry, kReuseBlocksDefault);
+      while (writer.spare_block_count() > 0) {
+        const std::string text = "u" + std::to_string(user++);
+        ASSERT_TRUE(put(writer, key_of(text), 1)) << text << " of " << expected;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace deja

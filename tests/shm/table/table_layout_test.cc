@@ -24,7 +24,7 @@ std::string hex(const std::uint8_t* bytes, std::size_t count) {
 }
 
 TEST(TableLayout, GoldenBytes) {
-  static_assert(kLayoutVersion == 4);
+  static_assert(kLayoutVersion == 5);
   const TableGeometry geometry = geometry_of(4, 1, 1, 16, 16);
   const ShardMemory memory(geometry);
   ShardWriter writer = attach(memory, geometry);
