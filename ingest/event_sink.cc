@@ -11,6 +11,8 @@
 #include "ingest/recognizer.h"
 #include "ingest/record_builder.h"
 #include "ingest/refusal_codes.h"
+#include "ingest/stage_clock.h"
+#include "ingest/trace_sink.h"
 #include "ingest/unmatched_names.h"
 #include "ingest/verdict_shelf.h"
 #include "ring/positions.h"
@@ -45,8 +47,11 @@ struct Lane {
 }  // namespace
 
 struct EventSink::State {
-  State(const Segment& segment, JournalWatch watch)
-      : recognizer(segment.catalog()), unmatched_names(recognizer), journal(std::move(watch)) {}
+  State(const Segment& segment, JournalWatch watch, TraceSink trace_sink)
+      : recognizer(segment.catalog()),
+        unmatched_names(recognizer),
+        journal(std::move(watch)),
+        traces(std::move(trace_sink)) {}
 
   std::uint32_t thread = 0;
   std::uint32_t shard_count = 0;
@@ -57,10 +62,12 @@ struct EventSink::State {
   Recognizer recognizer;
   UnmatchedNames unmatched_names;
   JournalWatch journal;
+  TraceSink traces;
   ProcessFile* process = nullptr;
   std::unique_ptr<MappedFile> positions_file;  // ingest-<i>
   std::deque<Lane> lanes;                      // by worker; a Lane never moves
   std::optional<RejectedLetters> letters;
+  std::optional<StageClock> stages;
   std::vector<TokenPart> token_parts;
   Counter received;
   Counter unmatched;
@@ -83,6 +90,11 @@ struct EventSink::State {
     return consumed_ring(lane.consumed_file.at<const ConsumedLayout>(), ring)->position;
   }
   void take_verdicts(Lane& lane);
+  /// An ack that was waited for is refused: false, as settle() says it.
+  [[nodiscard]] bool take_back(const Placed& placed, const Refusal& refusal) {
+    if (traces.on()) traces.refused(placed, refusal.code);
+    return false;
+  }
 };
 
 EventSink::EventSink() = default;
@@ -152,8 +164,10 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
   }
   auto journal = JournalWatch::open(segment, thread);
   if (!journal) return journal.error();
+  auto traces = TraceSink::open(segment, thread);
+  if (!traces) return traces.error();
   std::unique_ptr<EventSink> sink(new EventSink);
-  sink->state_ = std::make_unique<State>(segment, std::move(*journal));
+  sink->state_ = std::make_unique<State>(segment, std::move(*journal), std::move(*traces));
   State& state = *sink->state_;
   state.thread = thread;
   state.shard_count = superblock.shard_count;
@@ -164,6 +178,7 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
   state.process = &process;
   state.make_counters();
   state.letters.emplace(process, thread);
+  state.stages.emplace(process, superblock.worker_count);
   state.token_parts.resize(superblock.worker_count);
 
   const std::string number = std::to_string(thread);
@@ -196,6 +211,7 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
     state.lanes.push_back(Lane{std::move(*ring), std::move(*consumed_file), std::move(*verdict),
                                producer, verdicts, std::move(*rope), VerdictShelf(), fill, 0});
     state.letters->add_ring(&state.lanes.back().ring);
+    state.traces.settle(worker, state.lanes.back().ring.published_position());
   }
   state.settle_counters();
   sink->refresh();
@@ -204,6 +220,17 @@ Result<std::unique_ptr<EventSink>> EventSink::open(const Segment& segment, std::
 
 SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us,
                               schema::AckLevel level, Refusal& refusal, Placed& placed) {
+  // A tail call, so that what nobody follows costs a look and a jump.
+  if (!state_->traces.on()) [[likely]] {
+    return place(event, received_us, level, refusal, placed);
+  }
+  const SinkOutcome outcome = place(event, received_us, level, refusal, placed);
+  state_->traces.submitted(event, received_us, outcome, refusal, placed);
+  return outcome;
+}
+
+SinkOutcome EventSink::place(const Extraction& event, std::int64_t received_us,
+                             schema::AckLevel level, Refusal& refusal, Placed& placed) {
   State& state = *state_;
   if (event.call == CallType::kAlias) {
     state.received.add();
@@ -274,6 +301,7 @@ SinkOutcome EventSink::submit(const Extraction& event, std::int64_t received_us,
   build_record(fields, values, size, record);
   placed.worker = worker;
   placed.end_position = lane.ring.commit(record_bytes, kEventRecord);
+  state.stages->built(received_us);
   state.received.add();
   if (time.was_future) state.future.add();
   return SinkOutcome::kCommitted;
@@ -286,29 +314,44 @@ void EventSink::count_refused(const Refusal& refusal) {
 void EventSink::refuse_full(Refusal& refusal) {
   (void)state_->refuse_event(refusal, code::kRingFull,
                              "the appliance can't keep up: send the same again later", "");
+  if (state_->traces.on()) state_->traces.gave_up(refusal);
 }
 
 RejectedLetters& EventSink::letters() {
   return *state_->letters;
 }
 
+TraceSink& EventSink::traces() {
+  return state_->traces;
+}
+
 bool EventSink::publish() {
+  if (state_->traces.on()) state_->traces.publishing();
   bool any = false;
-  for (Lane& lane : state_->lanes) {
+  WallReading now;
+  for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
+    Lane& lane = state_->lanes[worker];
     const std::uint64_t before = lane.ring.published_count();
     if (!lane.ring.publish()) continue;
-    state_->ring_records.add(lane.ring.published_count() - before);
+    const std::uint64_t event_count = lane.ring.published_count() - before;
+    state_->stages->published(worker, lane.ring.published_position(), event_count, now);
+    state_->ring_records.add(event_count);
     lane.rope.ring_if_asleep();
     any = true;
   }
+  if (any) state_->stages->all_published(now);
   return any;
 }
 
 void EventSink::refresh() {
+  state_->traces.refresh();
+  WallReading now;
   state_->journal.refresh_state();
   for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
     Lane& lane = state_->lanes[worker];
-    state_->journal.refresh_position(worker, lane.ring.published_position());
+    if (state_->journal.refresh_position(worker, lane.ring.published_position())) {
+      state_->stages->durable(state_->journal.durable_us());
+    }
     // SYNC(consumed.position): the verdicts about records before this position are in their ring.
     const std::uint64_t position =
         State::consumed(lane, state_->thread).load(std::memory_order_acquire);
@@ -316,6 +359,7 @@ void EventSink::refresh() {
     if (position > lane.ring.published_position()) continue;
     state_->take_verdicts(lane);
     lane.consumed_position = position;
+    state_->stages->consumed(worker, position, now);
     lane.fill_bytes.set(lane.ring.committed_position() - position);
   }
 }
@@ -349,6 +393,16 @@ bool EventSink::covers(const Placed& placed, schema::AckLevel level) const {
          state_->journal.durable_position(placed.worker) >= placed.end_position;
 }
 
+void EventSink::count_acked(schema::AckLevel level, std::size_t event_count) {
+  if (level == schema::AckLevel::DURABLE) state_->stages->acked(event_count);
+}
+
+void EventSink::end_pass() {
+  publish();
+  WallReading now;
+  state_->stages->pass_ended(now);
+}
+
 bool EventSink::has_news() const {
   if (state_->journal.state_has_news()) return true;
   for (std::uint32_t worker = 0; worker < state_->worker_count; ++worker) {
@@ -378,18 +432,18 @@ bool EventSink::settle(const Placed& placed, schema::AckLevel level, const char*
   if (reason == RefusalReason::kTableFull) {
     refuse(refusal, code::kTableFull,
            "there is no room for another profile: send the same again later");
-    return false;
+    return state_->take_back(placed, refusal);
   }
   if (reason != RefusalReason::kNone) {
     refuse(refusal, code::kBrokenRecord, "the event could not be read by its worker");
-    return false;
+    return state_->take_back(placed, refusal);
   }
   if (trouble == nullptr || covers(placed, level)) return true;
   // Not one of the rejected: the event was received, lies in a ring and will be counted by its
   // worker as what becomes of it. Its answer is counted by itself.
   state_->count_ack_refused(trouble);
   refuse(refusal, trouble, JournalWatch::sentence(trouble));
-  return false;
+  return state_->take_back(placed, refusal);
 }
 
 bool EventSink::has_verdicts() const {

@@ -31,6 +31,8 @@
 
 namespace deja {
 
+class TraceSink;
+
 enum class SinkOutcome : std::uint8_t {
   kCommitted,  ///< in a ring; acknowledge when covers() says so of `placed`
   kDone,       ///< counted and complete (unmatched, alias): acknowledge at once
@@ -67,9 +69,14 @@ class EventSink {
 
   /// Where what is left of a rejected event goes, of whichever sort it was.
   [[nodiscard]] RejectedLetters& letters();
+  /// What is left of events that somebody follows: ingest/trace_sink.h.
+  [[nodiscard]] TraceSink& traces();
 
   /// Makes all committed events visible and wakes workers that sleep. True when there were any.
   bool publish();
+
+  /// The pass's last call, once its answers are written: publishes what it took.
+  void end_pass();
 
   /// Loads the journal's state, the consumed position of every worker, then its new verdicts, and
   /// how far its ring is durable. To be called once per pass before all that follows.
@@ -86,6 +93,9 @@ class EventSink {
   [[nodiscard]] bool settle(const Placed& placed, schema::AckLevel level, const char* trouble,
                             Refusal& refusal);
 
+  /// So many events are answered for in this pass, all covered at that level.
+  void count_acked(schema::AckLevel level, std::size_t event_count);
+
   /// False: settle() of an event that is covered has nothing but true to say.
   [[nodiscard]] bool has_verdicts() const;
 
@@ -98,6 +108,8 @@ class EventSink {
  private:
   EventSink();
   struct State;
+  SinkOutcome place(const Extraction& event, std::int64_t received_us, schema::AckLevel level,
+                    Refusal& refusal, Placed& placed);
   std::unique_ptr<State> state_;
 };
 

@@ -12,6 +12,8 @@ std::string_view reason_phrase(int status) {
       return "OK";
     case 204:
       return "No Content";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 401:
@@ -62,6 +64,8 @@ void write_error(HttpAnswer& answer, int status, std::string_view code, std::str
 }
 
 void append_answer(std::string& out, const HttpAnswer& answer, bool keep_alive, bool without_body) {
+  // RFC 9110, 15.3.5 and 15.4.5: these have no content, and a length of 0 would be another's.
+  const bool never_has_body = answer.status == 204 || answer.status == 304;
   char digits[24];
   const auto number = [&](std::size_t value) {
     const auto written = std::to_chars(digits, digits + sizeof digits, value);
@@ -69,7 +73,7 @@ void append_answer(std::string& out, const HttpAnswer& answer, bool keep_alive, 
   };
   out.append("HTTP/1.1 ").append(number(static_cast<std::size_t>(answer.status))).append(" ");
   out.append(reason_phrase(answer.status)).append("\r\n");
-  if (answer.status != 204) {
+  if (!never_has_body) {
     if (!answer.content_type.empty()) {
       out.append("Content-Type: ").append(answer.content_type).append("\r\n");
     }
@@ -77,7 +81,7 @@ void append_answer(std::string& out, const HttpAnswer& answer, bool keep_alive, 
   }
   out.append(answer.headers);
   out.append(keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
-  if (answer.status != 204 && !without_body) out.append(answer.body);
+  if (!never_has_body && !without_body) out.append(answer.body);
 }
 
 }  // namespace deja

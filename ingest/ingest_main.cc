@@ -165,7 +165,7 @@ class IngestDuty final : public LoopDuty {
     sink_.refresh();
     heartbeats_.pass(thread_, now_us);
   }
-  void on_pass_end() override { sink_.publish(); }
+  void on_pass_end() override { sink_.end_pass(); }
   [[nodiscard]] bool has_news() const override { return sink_.has_news(); }
 
  private:

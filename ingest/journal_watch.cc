@@ -35,9 +35,16 @@ void JournalWatch::refresh_state() {
   state_ = load_state();
 }
 
-void JournalWatch::refresh_position(std::uint32_t worker, std::uint64_t published_position) {
+bool JournalWatch::refresh_position(std::uint32_t worker, std::uint64_t published_position) {
   const std::uint64_t position = load(worker);
-  if (is_news(worker, position, published_position)) positions_[worker] = position;
+  if (!is_news(worker, position, published_position)) return false;
+  positions_[worker] = position;
+  return true;
+}
+
+std::int64_t JournalWatch::durable_us() const {
+  // Stored before the positions, one of which was acquired: theirs, or a later one.
+  return file_.at<const DurableLayout>()->state.durable_us.load(std::memory_order_relaxed);
 }
 
 bool JournalWatch::state_has_news() const {

@@ -25,9 +25,10 @@ class JournalWatch {
  public:
   [[nodiscard]] static Result<JournalWatch> open(const Segment& segment, std::uint32_t thread);
 
-  /// Loads the journal's state, and of one worker's ring how far it is durable.
+  /// Loads the journal's state, and of one worker's ring how far it is durable: whether that is
+  /// further than before.
   void refresh_state();
-  void refresh_position(std::uint32_t worker, std::uint64_t published_position);
+  bool refresh_position(std::uint32_t worker, std::uint64_t published_position);
   /// As of the last refresh: everything before it is durable.
   [[nodiscard]] std::uint64_t durable_position(std::uint32_t worker) const {
     return positions_[worker];
@@ -36,6 +37,10 @@ class JournalWatch {
   [[nodiscard]] bool state_has_news() const;
   [[nodiscard]] bool position_has_news(std::uint32_t worker,
                                        std::uint64_t published_position) const;
+
+  /// Wall clock when the newest of what is durable became so, by the keeper's word; 0: it has none.
+  /// Of the last refresh's positions, or later.
+  [[nodiscard]] std::int64_t durable_us() const;
 
   /// The code with which durable acks are refused now; nullptr: they are given. A journal that no
   /// keeper has begun yet is no trouble: acks wait for it.

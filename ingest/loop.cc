@@ -419,15 +419,17 @@ void Loop::idle() {
   State& state = *state_;
   const LoopDuty* duty = state.options.duty;
   const auto news = [&] { return state.ring->ready() || (duty != nullptr && duty->has_news()); };
+  if (news()) return;
+  // Whoever is to make the news may need this very core.
   if (state.options.wait == IdleWait::kSpin) {
-    if (!news()) sched_yield();
+    sched_yield();
     return;
   }
   if (state.options.wait == IdleWait::kAdaptive) {
     const std::int64_t until_ns = steady_ns() + kSpinNs;
     do {
+      sched_yield();
       if (news()) return;
-      sched_yield();  // whoever is to make the news may need this very core
     } while (steady_ns() < until_ns);
   }
   Bell* bell = state.options.bell;
@@ -467,12 +469,14 @@ std::uint32_t Loop::open_connections() const {
 
 void Loop::run(const std::atomic<bool>& stop, std::int64_t drain_bound_us) {
   while (!stop.load(std::memory_order_relaxed)) {
-    if (pass() == 0) idle();
+    (void)pass();
+    idle();
   }
   begin_drain();
   const std::int64_t until_ns = steady_ns() + drain_bound_us * 1000;
   while (open_connections() != 0 && steady_ns() < until_ns) {
-    if (pass() == 0) idle();
+    (void)pass();
+    idle();
   }
 }
 

@@ -78,7 +78,8 @@ class Loop {
 
   /// One pass: handles what completed, duty, busy handlers, submits. Returns how much there was.
   std::uint32_t pass();
-  /// Idles once, according to `wait`.
+  /// Idles once, according to `wait`; does nothing where there is news. After each pass, whatever
+  /// that found: what it left undone waits for news, and those who make it may need this core.
   void idle();
 
   /// Stops accepting and receiving; connections close once their answers are out.

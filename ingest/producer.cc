@@ -514,13 +514,14 @@ SendOutcome Producer::send(ProducerEvent event) {
     }
     return SendOutcome::kTaken;
   }
-  if (state.queue.empty()) state.oldest_since_us = steady_us();
+  const std::int64_t now_us = steady_us();
+  if (state.queue.empty()) state.oldest_since_us = now_us;
   state.queue_bytes += taken.bytes;
   state.queue.push_back(std::move(taken));
   const bool fills_a_batch = state.queue.size() % state.options.batch_events == 0;
   if (fills_a_batch || state.queue_bytes >= state.options.batch_bytes ||
       state.options.linger_us <= 0) {
-    state.pass(steady_us(), false);
+    state.pass(now_us, false);
   }
   return state.stage == Stage::kFailed ? SendOutcome::kFailed : SendOutcome::kTaken;
 }

@@ -6,6 +6,7 @@
 
 #include "ingest/json_scan.h"
 #include "ingest/refusal_codes.h"
+#include "ingest/trace_sink.h"
 #include "shm/json_text.h"
 
 namespace deja {
@@ -46,6 +47,20 @@ void append_rejection(std::string& out, std::uint32_t index, bool batch, const R
   out.append("}");
 }
 
+/// Names the request whose events a sink gets, as long as it lives.
+class TracedRequest {
+ public:
+  TracedRequest(TraceSink& traces, const TraceContext& context) : traces_(traces) {
+    traces_.of_request(&context);
+  }
+  ~TracedRequest() { traces_.of_request(nullptr); }
+  TracedRequest(const TracedRequest&) = delete;
+  TracedRequest& operator=(const TracedRequest&) = delete;
+
+ private:
+  TraceSink& traces_;
+};
+
 }  // namespace
 
 SegmentExchange::SegmentExchange(SegmentApi& api) : api_(api) {
@@ -73,12 +88,15 @@ HttpProgress SegmentExchange::begin(const HttpRequest& request, std::int64_t rec
   acked_ = 0;
   std::fill(ends_.begin(), ends_.end(), 0);
   rejected_text_.clear();
+  trace_ = api_.sink().traces().on() ? trace_context_of(request.headers) : TraceContext{};
+  const TracedRequest traced(api_.sink().traces(), trace_);
   if (!open_document(events, answer)) return HttpProgress::kAnswered;
   return take_events(received_us, answer);
 }
 
 HttpProgress SegmentExchange::resume(std::int64_t now_us, HttpAnswer& answer) {
   if (!taking_) return await_acks(now_us, answer);
+  const TracedRequest traced(api_.sink().traces(), trace_);
   // Another exchange may have used the extractor meanwhile. What was shared once can be again.
   Refusal unused;
   if (batch_) {
@@ -106,6 +124,7 @@ void SegmentExchange::keep_letter(std::string_view text, RejectedForm form,
 /// A document that can't be read counts as one event.
 bool SegmentExchange::refuse_document(HttpAnswer& answer, const Refusal& refusal) {
   api_.sink().count_refused(refusal);
+  if (api_.sink().traces().on()) api_.sink().traces().unreadable(refusal, received_us_);
   keep_letter(document_, RejectedForm::kBody, refusal);
   SegmentApi::fail(answer, 400, refusal.code, refusal.message, refusal.path);
   return false;
@@ -181,6 +200,9 @@ HttpProgress SegmentExchange::take_events(std::int64_t now_us, HttpAnswer& answe
     Refusal refusal;
     if (!api_.extractor().extract(event, call_, extraction, refusal)) {
       sink.count_refused(refusal);
+      if (sink.traces().on()) {
+        sink.traces().submitted(extraction, received_us_, SinkOutcome::kRefused, refusal, {});
+      }
       reject(index_, refusal);
       keep_letter(event, form, refusal);
     } else {
@@ -239,6 +261,7 @@ HttpProgress SegmentExchange::await_acks(std::int64_t now_us, HttpAnswer& answer
     --accepted_;
     reject(event.index, refusal);
   }
+  if (trouble == nullptr) sink.count_acked(level_, placed_.size());
   write_answer(answer);
   return HttpProgress::kAnswered;
 }
@@ -286,6 +309,9 @@ void SegmentExchange::write_answer(HttpAnswer& answer) {
     char token[kTokenBytesMax];
     const std::size_t bytes = api_.sink().format_token(ends_.data(), token, sizeof token);
     if (bytes != 0) answer.header("Deja-Token", {token, bytes});
+  }
+  if (TraceSink& traces = api_.sink().traces(); traces.on()) {
+    for (const PlacedEvent& event : placed_) traces.answered(event.placed, level_);
   }
   if (placed_.capacity() * sizeof(PlacedEvent) > kKeptBytes) {
     std::vector<PlacedEvent>().swap(placed_);

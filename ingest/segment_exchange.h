@@ -21,6 +21,7 @@
 #include "ingest/event_sink.h"
 #include "ingest/http_connection.h"
 #include "ingest/segment_api.h"
+#include "ingest/trace_context.h"
 
 namespace deja {
 
@@ -71,6 +72,7 @@ class SegmentExchange final : public HttpExchange {
   bool wants_letters_ = false;         // it does not ask for none of what is rejected
   bool keeps_letters_ = false;         // … and has shown a right key
   std::int64_t waiting_since_us_ = 0;  // since when all of them are taken
+  TraceContext trace_;                 // as far as anybody follows events
 
   std::vector<PlacedEvent> placed_;
   std::size_t acked_ = 0;            // of them are covered

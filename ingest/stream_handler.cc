@@ -12,6 +12,7 @@
 #include "ingest/stream_event_json.h"
 #include "ingest/stream_frame.h"
 #include "ingest/stream_reply.h"
+#include "ingest/trace_sink.h"
 #include "shm/capnp_view.h"
 #include "shm/token.h"
 
@@ -325,6 +326,9 @@ StreamHandler::Handled StreamHandler::handle_batch(const Frame& frame, capnp_vie
         !shared_.decoder.decode(message, events[index], sent_at_us, budget_, shared_.extraction,
                                 refusal)) {
       shared_.sink.count_refused(refusal);
+      if (TraceSink& traces = shared_.sink.traces(); traces.on()) {
+        traces.submitted(shared_.extraction, received_us_, SinkOutcome::kRefused, refusal, {});
+      }
       batch.rejects.push_back({index, false, refusal});
       if (message.damaged()) {
         // One event's damage is not the next one's.
@@ -429,6 +433,7 @@ void StreamHandler::ack(InFlightBatch& batch, const char* trouble) {
       batch.rejects.push_back({event.index, worth_resending(refusal.code), refusal});
     }
   }
+  if (trouble == nullptr) shared_.sink.count_acked(level(), batch.placed.size());
   std::sort(batch.rejects.begin(), batch.rejects.end(),
             [](const StreamReject& a, const StreamReject& b) { return a.index < b.index; });
   shared_.token[0] = '\0';
@@ -437,6 +442,9 @@ void StreamHandler::ack(InFlightBatch& batch, const char* trouble) {
                                     shared_.token.size());
   }
   output_->write(shared_.reply.ack(batch.sequence, level_, shared_.token.data(), batch.rejects));
+  if (TraceSink& traces = shared_.sink.traces(); traces.on()) {
+    for (const PlacedEvent& event : batch.placed) traces.answered(event.placed, level());
+  }
 }
 
 StreamHandler::Handled StreamHandler::fail(const char* error_code, const char* message) {

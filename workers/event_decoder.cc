@@ -10,15 +10,16 @@ namespace {
 using event_record::AnyLayout;
 using event_record::UsualLayout;
 
-// Places in the data sections, bytes; tests/workers/worker/event_decoder_test.cc holds them against
+using event_record::kIdHigh;
+using event_record::kIdLow;
+using event_record::kKeyNamespace;
+using event_record::kKinds;
+using event_record::kReceivedUs;
+using event_record::kShard;
+using event_record::kTimeUs;
+
+// Places in a value's data, bytes; tests/workers/worker/event_decoder_test.cc holds them against
 // the schema.
-constexpr std::uint32_t kReceivedUs = 0;
-constexpr std::uint32_t kTimeUs = 8;
-constexpr std::uint32_t kIdLow = 16;
-constexpr std::uint32_t kIdHigh = 24;
-constexpr std::uint32_t kKinds = 32;
-constexpr std::uint32_t kShard = 40;
-constexpr std::uint32_t kKeyNamespace = 44;
 constexpr std::uint32_t kNumber = 0;
 constexpr std::uint32_t kSlot = 8;
 constexpr std::uint32_t kElement = 10;

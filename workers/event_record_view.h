@@ -13,6 +13,15 @@
 
 namespace deja::event_record {
 
+// In the record's data, bytes.
+inline constexpr std::uint32_t kReceivedUs = 0;
+inline constexpr std::uint32_t kTimeUs = 8;
+inline constexpr std::uint32_t kIdLow = 16;
+inline constexpr std::uint32_t kIdHigh = 24;
+inline constexpr std::uint32_t kKinds = 32;
+inline constexpr std::uint32_t kShard = 40;
+inline constexpr std::uint32_t kKeyNamespace = 44;
+// Among its pointers; in a value, its text's.
 inline constexpr std::uint32_t kKeyPointer = 0;
 inline constexpr std::uint32_t kValuesPointer = 1;
 inline constexpr std::uint32_t kTextPointer = 0;

@@ -3,6 +3,7 @@
 #include "ring/bell.h"
 #include "ring/positions.h"
 #include "ring/spsc_ring.h"
+#include "ring/trace_layout.h"
 #include "shm/consumed_layout.h"
 #include "shm/process_file.h"
 #include "workers/id_set.h"
@@ -49,6 +50,7 @@ void add_worker(SegmentPlan& plan, const TableGeometry& geometry, std::uint32_t 
     plan.files.push_back(ring_file("ring-" + other + "-" + number, plan.ring_bytes));
     plan.files.push_back(ring_file("verdict-" + number + "-" + other, plan.verdict_bytes));
   }
+  plan.files.push_back(zero_file("trace-worker-" + number, trace_worker_bytes(rings)));
   add_process(plan, "worker-" + number);
   add_bell(plan, worker_bell(worker));
 }
@@ -70,11 +72,17 @@ void add_service_files(SegmentPlan& plan) {
   for (std::uint32_t thread = 0; thread < plan.ingest_count; ++thread) {
     plan.files.push_back(
         zero_file("ingest-" + std::to_string(thread), ingest_file_bytes(plan.worker_count)));
+    plan.files.push_back(
+        zero_file("trace-ingest-" + std::to_string(thread), trace_ingest_bytes(plan.worker_count)));
     add_bell(plan, ingest_bell(thread));
   }
   plan.files.push_back(zero_file("keeper", keeper_file_bytes(plan.worker_count, plan.shard_count)));
   plan.files.push_back(
       zero_file("durable", durable_file_bytes(plan.worker_count, plan.ingest_count)));
+  plan.files.push_back(
+      zero_file(kTraceControlFile, trace_control_bytes(plan.worker_count, plan.ingest_count)));
+  plan.files.push_back(
+      zero_file(kTraceKeeperFile, trace_keeper_bytes(plan.worker_count, plan.ingest_count)));
   add_bell(plan, kKeeperBell);
   for (const char* name : {"supervisor", "ingest", "keeper", "console"}) add_process(plan, name);
 }

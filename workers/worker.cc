@@ -75,7 +75,8 @@ Worker::Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, 
       recovered_(files_.layout().recovered.value.load(std::memory_order_relaxed) == 1),
       bell_(std::move(bell)),
       idle_(segment.settings().getWait(), shares_core(segment.settings(), worker)),
-      process_(std::move(files_.process), "worker-" + std::to_string(worker)) {}
+      process_(std::move(files_.process), "worker-" + std::to_string(worker)),
+      trace_(files_.trace.at<WorkerTraceLayout>(), files_.trace_lanes(worker)) {}
 
 Status Worker::open_shards(const Segment& segment) {
   const SuperblockLayout& superblock = segment.superblock();

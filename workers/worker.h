@@ -33,6 +33,7 @@
 #include "workers/worker_batch.h"
 #include "workers/worker_files.h"
 #include "workers/worker_tally.h"
+#include "workers/worker_trace.h"
 #include "workers/worker_verdicts.h"
 
 namespace deja {
@@ -231,6 +232,7 @@ class Worker {
 
   ProcessFile process_;
   Counters counters_;
+  WorkerTrace trace_;
   Tally tally_;
   std::uint64_t sequence_sum_ = 0;  // over the worker's shards
   std::uint64_t profile_count_ = 0;

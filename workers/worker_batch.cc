@@ -320,6 +320,9 @@ void Worker::advance_positions(std::uint32_t ring) {
   // SYNC(consumed.position): the entries and the verdicts of everything before it are there.
   rings_[ring].release(batch_end_);
   CRASH_POINT("worker.after_consumed");
+  if (trace_.due(ring)) [[unlikely]] {
+    trace_.passed(ring, {batch_.data(), batch_count_}, batch_taken_us_);
+  }
   store_applied_position(log_.published_position());
 }
 

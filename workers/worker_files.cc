@@ -55,8 +55,9 @@ Result<WorkerFiles> WorkerFiles::map(const Segment& segment, std::uint32_t worke
   const std::uint64_t id_bytes = id_set_bytes(static_cast<std::uint32_t>(superblock.dedup_window)) *
                                  geometry.shards_of(worker);
 
-  std::optional<MappedFile> profiles, consumed, positions, ids, log, process, returned, keeper;
-  std::vector<MappedFile> verdicts, ring_files, ingest;
+  std::optional<MappedFile> profiles, consumed, positions, ids, log, process, trace, returned,
+      keeper;
+  std::vector<MappedFile> verdicts, ring_files, ingest, traced;
   Mapper mapper(segment);
   mapper.map(profiles, "profiles-" + number, kOwn, geometry.file_bytes(worker));
   mapper.map(consumed, "consumed-" + number, kOwn, consumed_file_bytes(rings));
@@ -64,6 +65,7 @@ Result<WorkerFiles> WorkerFiles::map(const Segment& segment, std::uint32_t worke
   mapper.map(ids, "ids-" + number, kOwn, id_bytes);
   mapper.map(log, "log-" + number, kOwn, ring_file_bytes(superblock.log_bytes));
   mapper.map(process, "process-worker-" + number, kOwn, ProcessFile::file_bytes());
+  mapper.map(trace, "trace-worker-" + number, kOwn, trace_worker_bytes(rings));
   mapper.map(returned, "return-" + number, kOthers, ring_file_bytes(superblock.return_bytes));
   mapper.map(keeper, "keeper", kOthers,
              keeper_file_bytes(superblock.worker_count, superblock.shard_count));
@@ -74,12 +76,15 @@ Result<WorkerFiles> WorkerFiles::map(const Segment& segment, std::uint32_t worke
     mapper.append(ring_files, "ring-" + other + "-" + number, kOthers,
                   ring_file_bytes(superblock.ring_bytes));
     mapper.append(ingest, "ingest-" + other, kOthers, ingest_file_bytes(superblock.worker_count));
+    mapper.append(traced, "trace-ingest-" + other, kOthers,
+                  trace_ingest_bytes(superblock.worker_count));
   }
   if (mapper.fault()) return *mapper.fault();
-  return WorkerFiles{std::move(*profiles), std::move(*consumed),  std::move(*positions),
-                     std::move(*ids),      std::move(*log),       std::move(*process),
-                     std::move(verdicts),  std::move(ring_files), std::move(ingest),
-                     std::move(*returned), std::move(*keeper)};
+  return WorkerFiles{std::move(*profiles), std::move(*consumed), std::move(*positions),
+                     std::move(*ids),      std::move(*log),      std::move(*process),
+                     std::move(*trace),    std::move(verdicts),  std::move(ring_files),
+                     std::move(ingest),    std::move(traced),    std::move(*returned),
+                     std::move(*keeper)};
 }
 
 }  // namespace deja

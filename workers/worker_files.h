@@ -8,6 +8,7 @@
 
 #include "ring/bell.h"
 #include "ring/positions.h"
+#include "ring/trace_layout.h"
 #include "shm/consumed_layout.h"
 #include "shm/mapped_file.h"
 #include "shm/segment.h"
@@ -36,6 +37,14 @@ struct WorkerFiles {
     return &ingest[ring].at<const PositionLayout>()[worker].value;
   }
 
+  /// Where the ingest threads say which events of `worker` are followed, by ring.
+  [[nodiscard]] std::vector<const TraceLaneLayout*> trace_lanes(std::uint32_t worker) const {
+    std::vector<const TraceLaneLayout*> lanes;
+    for (const MappedFile& file : traced)
+      lanes.push_back(file.at<const TraceLaneLayout>() + worker);
+    return lanes;
+  }
+
   // The worker's own.
   MappedFile profiles;
   MappedFile consumed;
@@ -43,10 +52,12 @@ struct WorkerFiles {
   MappedFile ids;
   MappedFile log;
   MappedFile process;
+  MappedFile trace;
   std::vector<MappedFile> verdicts;  // by ring
   // Others', read-only.
   std::vector<MappedFile> rings;
   std::vector<MappedFile> ingest;  // by ring
+  std::vector<MappedFile> traced;  // likewise
   MappedFile returned;
   MappedFile keeper;
 };

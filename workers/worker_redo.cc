@@ -93,6 +93,7 @@ Status Worker::redo_record(const RingRecord& record) {
     // SYNC(consumed.position): as in a step.
     consumed.store(log_record.ring_end, std::memory_order_release);
   }
+  trace_.redone(log_record);
   return Done{};
 }
 

@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "ring/event_record.capnp.h"
+#include "shm/base/clock.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/fake_disk.h"
 #include "tests/support/segment_fixture.h"
@@ -145,7 +146,7 @@ class LogWorld {
       taken += count;
     }
     life.sync();
-    while (drain.settle(life.journal.durable_group(), life.letters, counters_)) {
+    while (drain.settle(life.journal.durable_group(), wall_us(), life.letters, counters_)) {
     }
     CHECK(drain.settled() && (drain.broken() || drain.empty()));
     CHECK(taken == logged.size());

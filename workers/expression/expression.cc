@@ -138,6 +138,19 @@ Value Expression::evaluate(const FieldSource& source, std::uint32_t element) con
   return run<kExpressionStackValuesMax>(source, element);
 }
 
+std::optional<Expression::Bound> Expression::only_bound() const {
+  if (steps_.size() != 3 || steps_[0].operation != Operation::kField ||
+      steps_[1].operation != Operation::kNumber) {
+    return std::nullopt;
+  }
+  const Operation last = steps_[2].operation;
+  const bool upper = last == Operation::kLess || last == Operation::kLessOrEqual;
+  const bool lower = last == Operation::kGreater || last == Operation::kGreaterOrEqual;
+  if (!upper && !lower) return std::nullopt;
+  const bool including = last == Operation::kLessOrEqual || last == Operation::kGreaterOrEqual;
+  return Bound{steps_[0].index, steps_[1].number, upper, including};
+}
+
 bool Expression::holds(const FieldSource& source, std::uint32_t element) const {
   return is_true(evaluate(source, element));
 }

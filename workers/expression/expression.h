@@ -66,6 +66,21 @@ class Expression {
     return steps_[0].index;
   }
 
+  /// `price > 100` and its kin: a field, one of < <= > >=, a number.
+  struct Bound {
+    std::uint32_t field = 0;
+    double number = 0;
+    bool upper = false;      ///< < or <=
+    bool including = false;  ///< <= or >=
+
+    [[nodiscard]] bool holds(const Value& value) const {
+      if (value.kind != ValueKind::kNumber) return false;
+      return value.number == number ? including : (value.number < number) == upper;
+    }
+  };
+  /// The bound that the whole expression is, if that is all it is.
+  [[nodiscard]] std::optional<Bound> only_bound() const;
+
   /// 0, or the array whose elements it must be evaluated for, one by one.
   [[nodiscard]] std::uint16_t root() const { return root_; }
 

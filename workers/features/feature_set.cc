@@ -7,6 +7,7 @@
 
 #include "shm/columns/column_size.h"
 #include "workers/features/column_apply.h"
+#include "workers/features/number_apply.h"
 
 namespace deja {
 namespace {
@@ -180,11 +181,16 @@ unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
         if (late_for(feeds_[step.feed], event, frame)) ++late;
         continue;
       }
+      if (step.bound && !step.bound->holds(event.values.get(step.bound->field, 0))) continue;
       const Value* value =
           step.field != Step::kNoField ? &event.values.get(step.field, 0) : nullptr;
+      std::uint8_t* const column = frame + step.spec.offset;
+      if (step.total) {
+        static_cast<void>(features::apply_total(step.spec, column, value));
+        continue;
+      }
       const features::Contribution contribution{event.time_us, value, step.weight};
-      const features::Applied applied =
-          features::apply_column(step.spec, frame + step.spec.offset, contribution);
+      const features::Applied applied = features::apply_column(step.spec, column, contribution);
       if (applied == features::Applied::kLate) ++late;
     }
   }
@@ -194,11 +200,14 @@ unsigned FeatureSet::apply(const Event& event, std::uint8_t* frame) const {
 void FeatureSet::add_step(std::uint16_t kind, std::uint64_t kinds_before, Feed feed) {
   Step step;
   step.spec = specs_[feed.feature];
+  step.total = features::is_total(step.spec);
   step.kinds_before = kinds_before;
   step.weight = feed.weight;
   const bool plain_field = feed.of && feed.of->root() == 0 && feed.of->only_field();
   if (plain_field) step.field = *feed.of->only_field();
-  if (feed.where || (feed.of && !plain_field)) {
+  const bool plain_of = !feed.of || plain_field;
+  if (plain_of && feed.where && feed.where->root() == 0) step.bound = feed.where->only_bound();
+  if (!plain_of || (feed.where && !step.bound)) {
     step.feed = static_cast<std::uint32_t>(feeds_.size());
     feeds_.push_back(std::move(feed));
   }

@@ -56,17 +56,19 @@ class FeatureSet {
   };
 
   /// The same as apply() walks it. Most feeds are one plain field of the event, or none at all (a
-  /// count), without a `where`: those need no expression to be run.
+  /// count), with no more of a `where` than "price > 100": those need no expression to be run.
   struct Step {
     static constexpr std::uint32_t kNoField = 0xffff'ffff;
     static constexpr std::uint32_t kPlain = 0xffff'ffff;
     FeatureSpec spec;
+    bool total = false;  ///< features::is_total()
     /// Kinds whose feed of the same session comes first: an event of several kinds is one event of
     /// a session.
     std::uint64_t kinds_before = 0;
     double weight = 1;
     std::uint32_t field = kNoField;
-    std::uint32_t feed = kPlain;  ///< in feeds_; kPlain: what is here is all
+    std::uint32_t feed = kPlain;             ///< in feeds_; kPlain: what is here is all
+    std::optional<Expression::Bound> bound;  ///< a `where` that is no more than that
   };
 
   FeatureSet() = default;

@@ -32,27 +32,28 @@ void move_back(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t from
   std::memmove(texts + spec.text_bytes, texts, std::size_t{spec.text_bytes} * count);
 }
 
+/// The item's place, else the first free one, else `keep`.
+std::uint32_t place_of(const FeatureSpec& spec, const std::uint8_t* column,
+                       const RecentPlace& item) {
+  std::uint32_t place = 0;
+  for (; place < spec.keep; ++place) {
+    const RecentPlace kept = columns::recent_place(spec, column, place);
+    if (kept.time == 0 || same_item(kept, item)) break;
+  }
+  return place;
+}
+
 /// `item.bytes` <= text_bytes; its text is not in this column.
 void insert(const FeatureSpec& spec, std::uint8_t* column, const RecentPlace& item) {
-  std::uint32_t position = spec.keep;  // where it goes
-  std::uint32_t vacated = spec.keep;   // the place that it, a free one or the last one gives up
-  for (std::uint32_t place = 0; place < spec.keep; ++place) {
-    const RecentPlace kept = columns::recent_place(spec, column, place);
-    if (kept.time == 0) {
-      vacated = place;
-      if (position == spec.keep) position = place;
-      break;
-    }
-    if (same_item(kept, item)) {
-      if (kept.time >= item.time) return;
-      vacated = place;
-      if (position == spec.keep) position = place;
-      break;
-    }
-    if (position == spec.keep && before(item, kept)) position = place;
+  std::uint32_t vacated = place_of(spec, column, item);  // what it, or the last one, gives up
+  const bool kept = vacated < spec.keep;
+  if (kept && columns::recent_place(spec, column, vacated).time >= item.time) return;
+  std::uint32_t position = 0;  // where it goes
+  while (position < vacated && !before(item, columns::recent_place(spec, column, position))) {
+    ++position;
   }
   if (position == spec.keep) return;
-  if (vacated == spec.keep) vacated = spec.keep - 1;
+  if (!kept) vacated = spec.keep - 1;
   move_back(spec, column, position, vacated);
   columns::store(column + columns::recent_time_offset(position), item.time);
   column[columns::recent_length_offset(spec, position)] = static_cast<std::uint8_t>(item.bytes);

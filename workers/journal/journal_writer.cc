@@ -39,8 +39,12 @@ std::vector<std::uint8_t> journal_header_bytes(const JournalIdentity& identity,
 Status JournalWriter::begin(std::uint64_t epoch) {
   CHECK(!segment_open_ && (segment_.epoch == 0 || segment_.epoch == epoch));
   segment_ = {epoch, segment_.epoch == 0 ? 0 : segment_.number + 1};
-  if (make_segment(steady_ns())) return Done{};
-  return Error{problem_, 0, {}};
+  if (!make_segment(steady_ns())) return Error{problem_, 0, {}};
+  // Nothing waits for this segment, so no group's end will say that a full disk has room again; and
+  // while it is called full, ingest lets nothing durable in that could become one.
+  state_ = JournalState::kWriting;
+  problem_.clear();
+  return Done{};
 }
 
 void JournalWriter::clear(Group& group) {
@@ -57,11 +61,11 @@ bool JournalWriter::append(const JournalRecordLayout& record,
   const std::size_t at = bytes.size();
   const std::size_t record_bytes = journal_record_bytes(payload.size());
   if (collecting_.records != 0 && at + record_bytes > kCollectedBytesMax) return false;
+  // Appended piece by piece: a resize() would write zeros first.
+  const auto* head = reinterpret_cast<const std::uint8_t*>(&record);
+  bytes.insert(bytes.end(), head, head + sizeof record);
+  bytes.insert(bytes.end(), payload.begin(), payload.end());
   bytes.resize(at + record_bytes);
-  std::memcpy(bytes.data() + at, &record, sizeof record);
-  if (!payload.empty()) {
-    std::memcpy(bytes.data() + at + sizeof record, payload.data(), payload.size());
-  }
   ++collecting_.records;
   return true;
 }
@@ -149,7 +153,6 @@ bool JournalWriter::make_segment(std::int64_t now_ns) {
   segment_open_ = true;
   position_ = first.size();
   end_ = bytes;
-  if (state_ == JournalState::kStarting) state_ = JournalState::kWriting;
   return true;
 }
 

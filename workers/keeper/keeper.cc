@@ -82,6 +82,9 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const std::string& segment_director
     if (!log) return log.error();
     logs.push_back(std::move(*log));
   }
+  Result<KeeperTrace> trace =
+      KeeperTrace::open(*segment, keeper_watermarks(file->data(), superblock.worker_count));
+  if (!trace) return trace.error();
   std::vector<BellRope> ingest_bells;
   for (std::uint32_t thread = 0; thread < superblock.ingest_count; ++thread) {
     Result<BellRope> rope = BellRope::open(*segment, ingest_bell(thread));
@@ -105,6 +108,7 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const std::string& segment_director
               std::move(*bell),
               std::move(*durable),
               std::move(logs),
+              std::move(*trace),
               std::move(ingest_bells),
               std::move(*disk),
               std::move(letters_directory),
@@ -166,7 +170,8 @@ void Keeper::create_write_behind() {
                          files_.catalog.hash,
                          loss_window_,
                          [this] { return drain_all(); },
-                         [this] { return make_durable(); }};
+                         [this] { return make_durable(); },
+                         &files_.trace};
   write_behind_.emplace(std::move(parts), options_.write_behind, epoch_);
 }
 
@@ -216,11 +221,13 @@ void Keeper::tend() {
   if (now_ns < tend_at_ns_) return;
   tend_at_ns_ = now_ns + kTendEveryNs;
   loss_window_.tick(watermarks_, now_ns);
+  files_.trace.tend();
   end_resharding();
   prune();
   counters_.journal_bytes.set(journal_.written_bytes());
   counters_.journal_failures.set(journal_.failures());
   counters_.journal_segments.set(pruner_.segment_count());
+  show_disk();
 }
 
 /// Without it all else works, so it is no reason not to begin.

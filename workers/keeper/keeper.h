@@ -27,6 +27,7 @@
 #include "workers/journal/journal_writer.h"
 #include "workers/keeper/ask_socket.h"
 #include "workers/keeper/keeper_counters.h"
+#include "workers/keeper/keeper_trace.h"
 #include "workers/keeper/log_drain.h"
 #include "workers/keeper/loss_window.h"
 #include "workers/keeper/read_back.h"
@@ -76,6 +77,7 @@ class Keeper {
     Bell bell;
     MappedFile durable_file;
     std::vector<LogDrain> logs;
+    KeeperTrace trace;
     std::vector<BellRope> ingest_bells;
     std::unique_ptr<JournalDisk> journal_disk;
     std::string letters_directory;
@@ -127,6 +129,8 @@ class Keeper {
   [[nodiscard]] bool drain_all();
   [[nodiscard]] bool make_durable();
   void show_journal();
+  void show_journal_lag();
+  void show_disk();
   void show_letters();
   [[nodiscard]] bool logs_empty() const;
   [[nodiscard]] bool all_durable() const;
@@ -157,8 +161,10 @@ class Keeper {
   std::vector<std::uint64_t> begun_at_;         ///< by shard: above all of any former count
   std::int64_t tend_at_ns_ = 0;
   std::int64_t parts_at_ns_ = 0;
-  std::string journal_problem_;  ///< as it was said last
-  std::string letters_problem_;  ///< likewise
+  std::uint64_t told_group_ = 0;  ///< of the journal: what is durable was told up to it,
+  std::int64_t durable_us_ = 0;   ///< which it has been since then
+  std::string journal_problem_;   ///< as it was said last
+  std::string letters_problem_;   ///< likewise
   std::uint64_t letters_shown_ = 0;
   std::uint64_t letters_dropped_shown_ = 0;
 };

@@ -35,11 +35,17 @@ struct KeeperCounters {
         journal_failures(file.counter("deja_journal_failures_total")),
         journal_segments(file.gauge("deja_journal_segments")),
         journal_state(file.gauge("deja_journal_state")),
+        journal_lag_events(file.gauge("deja_journal_lag_events")),
+        journal_lag_microseconds(file.gauge("deja_journal_lag_microseconds")),
+        disk_bytes(file.gauge("deja_durability_disk_bytes")),
+        free_bytes(file.gauge("deja_durability_free_bytes")),
         letters(file.counter("deja_dead_letters_total")),
         letters_dropped(file.counter("deja_dead_letters_dropped_total")),
         replayed(file.counter("deja_journal_replayed_total")),
         partial_wanted(file.gauge("deja_partial_profiles_wanted")),
         stored_parts(file.counter("deja_stored_parts_total")),
+        durable_seconds(file.histogram("deja_event_stage_seconds{stage=\"applied_durable\"}")),
+        flushed_seconds(file.histogram("deja_event_stage_seconds{stage=\"applied_flushed\"}")),
         flush_seconds(file.histogram("deja_flush_seconds")) {
     asked[kAskedGiven] = file.counter("deja_profiles_asked_total{outcome=\"given\"}");
     asked[kAskedNothing] = file.counter("deja_profiles_asked_total{outcome=\"nothing_stored\"}");
@@ -69,14 +75,20 @@ struct KeeperCounters {
   Counter journal_bytes;
   Counter journal_failures;  ///< writes, syncs and new segments that the disk refused
   Counter journal_segments;
-  Counter journal_state;    ///< JournalState: 1 writing, 2 full, 3 failed
+  Counter journal_state;  ///< JournalState: 1 writing, 2 full, 3 failed
+  Counter journal_lag_events;
+  Counter journal_lag_microseconds;
+  Counter disk_bytes;       ///< of the file system of the durability directory
+  Counter free_bytes;       ///< and of that, what the keeper may still take
   Counter letters;          ///< dead letters kept on the disk
   Counter letters_dropped;  ///< and not kept, for the bound of their file; see DeadLetters
   Counter replayed;         ///< events applied again from the journal
   Counter partial_wanted;
   Counter stored_parts;  ///< handed over for partial profiles
   Counter asked[kAskedOutcomes];
-  Counter log_records[6];  ///< by LogKind - 1, then rejected events'; once they are durable
+  Counter log_records[6];     ///< by LogKind - 1, then rejected events'; once they are durable
+  Histogram durable_seconds;  ///< each event with the age of the oldest of its group
+  Histogram flushed_seconds;  ///< the oldest event of each shard that a pass wrote
   Histogram flush_seconds;
 };
 

@@ -1,5 +1,6 @@
 // From the workers' logs to what is durable: draining, the journal, the positions that ingest's
 // acks wait for, and what of it a person has to know. Part of Keeper.
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,12 +22,21 @@ std::uint64_t Keeper::journal_pass(std::uint64_t records_max, bool at_once) {
   journal_.tick(steady_ns(), at_once);
   pruner_.writing(journal_.segment());
   bool any = false;
+  if (journal_.durable_group() != told_group_) {
+    told_group_ = journal_.durable_group();
+    durable_us_ = wall_us();
+    // Before the positions: who acquires one of them finds its instant, or a later one's.
+    files_.durable_file.at<DurableLayout>()->state.durable_us.store(durable_us_,
+                                                                    std::memory_order_relaxed);
+  }
   for (LogDrain& log : files_.logs) {
-    any |= log.settle(journal_.durable_group(), letters_, counters_);
+    any |= log.settle(told_group_, durable_us_, letters_, counters_);
   }
   show_journal();
+  show_journal_lag();
   show_letters();
   if (any) {
+    files_.trace.durable(files_.durable_file.at<DurableLayout>()->positions());
     for (BellRope& rope : files_.ingest_bells) static_cast<void>(rope.ring_if_asleep());
   }
   return count;
@@ -96,6 +106,28 @@ void Keeper::show_journal() {
   } else {
     complain(journal_problem_);
   }
+}
+
+/// What the logs gave and the disk has not confirmed yet.
+void Keeper::show_journal_lag() {
+  std::uint64_t count = 0;
+  std::int64_t since_us = 0;
+  for (const LogDrain& log : files_.logs) {
+    count += log.unsettled_count();
+    const std::int64_t oldest_us = log.unsettled_since_us();
+    if (oldest_us != 0 && (since_us == 0 || oldest_us < since_us)) since_us = oldest_us;
+  }
+  counters_.journal_lag_events.set(count);
+  const std::int64_t age_us = since_us == 0 ? 0 : wall_coarse_us() - since_us;
+  counters_.journal_lag_microseconds.set(age_us > 0 ? static_cast<std::uint64_t>(age_us) : 0);
+}
+
+/// How much room there is: who looks sees a full disk come. One that can't be asked shows its last.
+void Keeper::show_disk() {
+  struct statvfs disk {};
+  if (statvfs(files_.letters_directory.c_str(), &disk) != 0) return;
+  counters_.disk_bytes.set(std::uint64_t{disk.f_blocks} * disk.f_frsize);
+  counters_.free_bytes.set(std::uint64_t{disk.f_bavail} * disk.f_frsize);
 }
 
 void Keeper::show_letters() {

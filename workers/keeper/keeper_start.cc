@@ -88,6 +88,7 @@ Result<bool> Keeper::reach_redis() {
 Result<bool> Keeper::begin_journal() {
   while (!journal_.begin(epoch_)) {
     show_journal();
+    show_disk();  // what it waits for, maybe; a last life's would stand here
     for (int napped_ms = 0; napped_ms < kJournalRetryMs; ++napped_ms) {
       if (!nap()) return false;
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ring/return_record.h"
+#include "shm/base/clock.h"
 #include "shm/base/crash_point.h"
 #include "workers/journal/event_facts.h"
 
@@ -211,6 +212,8 @@ void LogDrain::mark(const LogRecordLayout& head, std::uint64_t log_position, std
   if (head.kind < LogKind::kApplied || head.kind > LogKind::kMerged) return;  // a broken record
   const bool rejected = head.kind == LogKind::kDead && head.reason == RefusalReason::kRejected;
   ++into.counts[rejected ? kKinds - 1 : static_cast<unsigned>(head.kind) - 1];
+  ++unsettled_count_;
+  if (into.oldest_us == 0 && head.consumed_us > 0) into.oldest_us = head.consumed_us;
   if (head.kind == LogKind::kDead && head.sequence != 0 && letter_.number != 0 &&
       !letter_.settled) {
     into.decided.push_back(letter_.number);
@@ -219,7 +222,8 @@ void LogDrain::mark(const LogRecordLayout& head, std::uint64_t log_position, std
   into.ring_ends[head.ring] = std::max(into.ring_ends[head.ring], head.ring_end);
 }
 
-bool LogDrain::settle(std::uint64_t durable_group, DeadLetters& letters, KeeperCounters& counters) {
+bool LogDrain::settle(std::uint64_t durable_group, std::int64_t durable_us, DeadLetters& letters,
+                      KeeperCounters& counters) {
   bool any = false;
   while (!marks_.empty() && marks_.front().group <= durable_group) {
     const Mark& done = marks_.front();
@@ -233,6 +237,10 @@ bool LogDrain::settle(std::uint64_t durable_group, DeadLetters& letters, KeeperC
     CRASH_POINT("keeper.after_durable");
     for (std::size_t kind = 0; kind < kKinds; ++kind) {
       counters.log_records[kind].add(done.counts[kind]);
+      unsettled_count_ -= done.counts[kind];
+    }
+    if (done.counts[0] != 0 && done.oldest_us != 0) {
+      counters.durable_seconds.record(ns_between(done.oldest_us, durable_us), done.counts[0]);
     }
     consumer_.release(done.log_position);
     CRASH_POINT("keeper.after_drained");

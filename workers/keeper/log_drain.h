@@ -63,8 +63,10 @@ class LogDrain {
   /// how many.
   std::uint64_t drain(const Into& into, std::uint64_t records_max = ~std::uint64_t{0});
 
-  /// Tells what is durable now, and gives the space back. True when there was something.
-  bool settle(std::uint64_t durable_group, DeadLetters& letters, KeeperCounters& counters);
+  /// Tells what is durable, the newest of it since `durable_us`, and gives the space back. True
+  /// when there was something.
+  bool settle(std::uint64_t durable_group, std::int64_t durable_us, DeadLetters& letters,
+              KeeperCounters& counters);
 
   /// How far the worker has logged.
   [[nodiscard]] std::uint64_t logged_position() const { return consumer_.producer_position(); }
@@ -76,6 +78,12 @@ class LogDrain {
   [[nodiscard]] bool empty() const { return broken_ || consumer_.empty(); }
   /// Nothing was drained that is not durable yet.
   [[nodiscard]] bool settled() const { return marks_.empty(); }
+  /// How many records were drained that are not durable yet, and when the oldest of them was taken
+  /// by its worker (0: there is none).
+  [[nodiscard]] std::uint64_t unsettled_count() const { return unsettled_count_; }
+  [[nodiscard]] std::int64_t unsettled_since_us() const {
+    return marks_.empty() ? 0 : marks_.front().oldest_us;
+  }
   [[nodiscard]] bool broken() const { return broken_; }
 
  private:
@@ -83,6 +91,7 @@ class LogDrain {
   struct Mark {
     std::uint64_t group = 0;
     std::uint64_t log_position = 0;
+    std::int64_t oldest_us = 0;            // when its first record was taken by its worker
     std::vector<std::uint64_t> ring_ends;  // 0: no record of this ring
     std::array<std::uint64_t, kKinds> counts{};
     std::vector<std::uint64_t> decided;  // letters whose decisions are in the group
@@ -112,6 +121,7 @@ class LogDrain {
   unsigned letters_left_ = 0;          // new ones that this drain may keep
   std::vector<std::uint64_t> record_;  // the copy, of whole words
   std::deque<Mark> marks_;             // oldest first
+  std::uint64_t unsettled_count_ = 0;  // records that they stand for
 };
 
 }  // namespace deja

@@ -6,7 +6,8 @@
 namespace deja {
 namespace {
 
-constexpr std::string_view kPageCount = "256";
+/// Enough that Redis works for a millisecond or more before it waits for the next question.
+constexpr std::string_view kPageCount = "1024";
 constexpr std::size_t kNamesAtOnce = 256;
 constexpr std::uint64_t kEventsBetweenBeats = 4096;
 
@@ -92,27 +93,62 @@ ReadBack::Outcome ReadBack::give_events() {
   return Outcome::kDone;
 }
 
+/// Page by page: the next page's names are asked for together with this one's images.
 ReadBack::Outcome ReadBack::give_others() {
-  std::string cursor = "0";
+  Page page;
+  page.next = "0";
   do {
-    Result<RedisReply> page = parts_.store.connection().command(
-        {"SCAN", cursor, "MATCH", kProfilePattern, "COUNT", kPageCount});
-    if (!page) return lost_redis(page.error().message());
-    if (page->size() != 2) {
-      return lost_redis("Redis answers a SCAN with: " + std::string(page->text()));
-    }
-    cursor = page->element(0).text();
-    if (const Outcome outcome = take_page(page->element(1)); outcome != Outcome::kDone) {
+    if (const Outcome outcome = fetch(page, kReturnProfile); outcome != Outcome::kDone) {
       return outcome;
     }
-  } while (cursor != "0");
+  } while (!page.names.empty() || !page.next.empty());
   return Outcome::kDone;
 }
 
-ReadBack::Outcome ReadBack::take_page(const RedisReply& page) {
-  std::vector<std::string> names;
-  for (std::size_t at = 0; at < page.size(); ++at) {
-    const std::string name(page.element(at).text());
+/// The stored profiles of these names are handed over.
+ReadBack::Outcome ReadBack::fetch(const std::vector<std::string>& names, std::uint32_t type) {
+  Page page;
+  page.names = names;
+  return fetch(page, type);
+}
+
+/// Fetches and hands over `page`, and makes it the one after it; a page without names and next is
+/// the end.
+ReadBack::Outcome ReadBack::fetch(Page& page, std::uint32_t type) {
+  RedisConnection& connection = parts_.store.connection();
+  for (const std::string& name : page.names) connection.append({"HGET", name, "image"});
+  if (!page.next.empty()) {
+    connection.append({"SCAN", page.next, "MATCH", kProfilePattern, "COUNT", kPageCount});
+  }
+  std::vector<RedisReply> images;
+  RedisReply scanned;
+  const Status done = connection.exchange([&](std::size_t at, RedisReply reply) {
+    if (at < page.names.size()) {
+      images.push_back(std::move(reply));
+    } else {
+      scanned = std::move(reply);
+    }
+  });
+  if (!done) return lost_redis(done.error().message());
+  for (std::size_t at = 0; at < page.names.size(); ++at) {
+    if (const Outcome outcome = give(page.names[at], images[at], type); outcome != Outcome::kDone) {
+      return outcome;
+    }
+  }
+  page.names.clear();
+  if (page.next.empty()) return Outcome::kDone;
+  if (scanned.size() != 2) {
+    return lost_redis("Redis answers a SCAN with: " + std::string(scanned.text()));
+  }
+  page.next = scanned.element(0).text();
+  if (page.next == "0") page.next.clear();
+  take_names(scanned.element(1), page.names);
+  return Outcome::kDone;
+}
+
+void ReadBack::take_names(const RedisReply& scanned, std::vector<std::string>& names) {
+  for (std::size_t at = 0; at < scanned.size(); ++at) {
+    const std::string name(scanned.element(at).text());
     if (name.ends_with("}:watermark") || given_.count(name) != 0) continue;
     if (parse_profile_key(name)) {
       names.push_back(name);
@@ -120,39 +156,31 @@ ReadBack::Outcome ReadBack::take_page(const RedisReply& page) {
       parts_.images.refuse("unknown_name");
     }
   }
-  return fetch(names, kReturnProfile);
 }
 
-ReadBack::Outcome ReadBack::fetch(const std::vector<std::string>& names, std::uint32_t type) {
-  RedisConnection& connection = parts_.store.connection();
-  for (const std::string& name : names) connection.append({"HGET", name, "image"});
-  std::vector<RedisReply> images;
-  const Status done = connection.exchange(
-      [&](std::size_t, RedisReply reply) { images.push_back(std::move(reply)); });
-  if (!done) return lost_redis(done.error().message());
-  for (std::size_t at = 0; at < names.size(); ++at) {
-    // A user who is new since the watermark has nothing stored yet.
-    if (images[at].kind() == RedisReply::Kind::kNil && given_.count(names[at]) != 0) continue;
-    StoredImages::Profile profile;
-    switch (parts_.images.read(*parse_profile_key(names[at]), images[at], profile)) {
-      case StoredImages::Outcome::kRefused:
-        continue;
-      case StoredImages::Outcome::kLostRedis:
-        return lost_redis(parts_.images.problem());
-      case StoredImages::Outcome::kGood:
-        break;
-    }
-    const ReturnProfileLayout& record = profile.record;
-    if (!parts_.rings.give_profile(type, record, profile.key, profile.frame)) {
-      return Outcome::kStopped;
-    }
-    sequences_[record.shard] = std::max(sequences_[record.shard], record.sequence);
-    ++restored_count_;
-    parts_.counters.restored.add();
-    if (profile.translated) {
-      ++translated_count_;
-      parts_.counters.translated.add();
-    }
+ReadBack::Outcome ReadBack::give(const std::string& name, const RedisReply& image,
+                                 std::uint32_t type) {
+  // A user who is new since the watermark has nothing stored yet.
+  if (image.kind() == RedisReply::Kind::kNil && given_.count(name) != 0) return Outcome::kDone;
+  StoredImages::Profile profile;
+  switch (parts_.images.read(*parse_profile_key(name), image, profile)) {
+    case StoredImages::Outcome::kRefused:
+      return Outcome::kDone;
+    case StoredImages::Outcome::kLostRedis:
+      return lost_redis(parts_.images.problem());
+    case StoredImages::Outcome::kGood:
+      break;
+  }
+  const ReturnProfileLayout& record = profile.record;
+  if (!parts_.rings.give_profile(type, record, profile.key, profile.frame)) {
+    return Outcome::kStopped;
+  }
+  sequences_[record.shard] = std::max(sequences_[record.shard], record.sequence);
+  ++restored_count_;
+  parts_.counters.restored.add();
+  if (profile.translated) {
+    ++translated_count_;
+    parts_.counters.translated.add();
   }
   return Outcome::kDone;
 }

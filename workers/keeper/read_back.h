@@ -67,9 +67,16 @@ class ReadBack {
   Outcome give_touched();
   Outcome give_events();
   Outcome give_others();
-  Outcome take_page(const RedisReply& page);
-  /// `type`: of the return ring's records.
+  /// Profiles by name, and where SCAN goes on behind them; empty: nowhere.
+  struct Page {
+    std::vector<std::string> names;
+    std::string next;
+  };
+  // `type`: of the return ring's records.
   Outcome fetch(const std::vector<std::string>& names, std::uint32_t type);
+  Outcome fetch(Page& page, std::uint32_t type);
+  void take_names(const RedisReply& scanned, std::vector<std::string>& names);
+  Outcome give(const std::string& name, const RedisReply& image, std::uint32_t type);
   Outcome lost_redis(const std::string& problem);
 
   Parts parts_;

@@ -28,6 +28,8 @@ void StoredParts::ask(const Key& key) {
 void StoredParts::want_all_partial() {
   ProfileCopy copy = table_.copy();
   for (std::uint32_t shard = 0; shard < table_.geometry().shard_count; ++shard) {
+    // Nobody begins without a part in the store unless some may be in it alone.
+    if (!table_.shard(shard).has_absent()) continue;
     ShardCursor cursor;
     for (;;) {
       const ReadOutcome outcome = table_.shard(shard).next(cursor, copy);

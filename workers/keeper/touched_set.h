@@ -5,33 +5,22 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
+#include <random>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "shm/key.h"
+#include "shm/keyed_hash.h"
+#include "workers/keeper/touched_keys.h"
 
 namespace deja {
 
-/// A key that owns its bytes: the namespace's digit, then the bytes.
-[[nodiscard]] inline std::string owned_key(const Key& key) {
-  std::string owned(1, static_cast<char>('0' + static_cast<int>(key.name_space)));
-  return owned.append(key.bytes, key.size);
-}
-[[nodiscard]] inline Key key_of(const std::string& owned) {
-  return {static_cast<KeyNamespace>(owned[0] - '0'), owned.data() + 1,
-          static_cast<std::uint32_t>(owned.size() - 1)};
-}
-
 class TouchedSet {
  public:
-  using Keys = std::unordered_map<std::string, std::uint64_t>;
-
   /// What a shard has to have written.
   struct Shard {
-    Keys keys;                   ///< → sequence of its newest event seen
+    TouchedKeys keys;            ///< → sequence of its newest event seen
     bool walk = false;           ///< the whole index has to be looked at; keys is empty then
     std::uint64_t newest = 0;    ///< of the events that the walk stands for, as far as known: one
                                  ///< that was logged and is not published yet is not met by it
@@ -40,27 +29,23 @@ class TouchedSet {
   };
 
   TouchedSet(std::uint32_t shard_count, std::size_t keys_max)
-      : shards_(shard_count), keys_max_(keys_max) {}
+      : secret_(draw_secret()), shards_(shard_count), keys_max_(keys_max) {}
 
   /// `consumed_us`: when the event was; 0 where that is unknown.
   void touch(std::uint32_t shard, const Key& key, std::uint64_t sequence,
-             std::int64_t consumed_us) {
-    touch(shard, owned_key(key), sequence, consumed_us);
-  }
-  void touch(std::uint32_t shard, std::string key, std::uint64_t sequence,
              std::int64_t consumed_us) {
     Shard& into = shards_[shard];
     age(into, consumed_us);
     if (into.walk) {
       into.newest = std::max(into.newest, sequence);
-      return;
-    }
-    const auto [place, is_new] = into.keys.try_emplace(std::move(key), sequence);
-    if (!is_new) {
-      place->second = std::max(place->second, sequence);
-    } else if (++count_ > keys_max_) {
+    } else if (into.keys.touch(secret_, key, sequence) && ++count_ > keys_max_) {
       walk(shard);
     }
+  }
+  /// `owned`: as owned_key() makes it.
+  void touch(std::uint32_t shard, std::string_view owned, std::uint64_t sequence,
+             std::int64_t consumed_us) {
+    touch(shard, key_of(owned), sequence, consumed_us);
   }
 
   /// The shard's keys can't be told one by one.
@@ -105,6 +90,13 @@ class TouchedSet {
     shard.oldest_us = shard.oldest_us == 0 ? consumed_us : std::min(shard.oldest_us, consumed_us);
   }
 
+  static HashSecret draw_secret() {
+    std::random_device random;
+    const auto word = [&random] { return std::uint64_t{random()} << 32U | random(); };
+    return {{word(), word()}};
+  }
+
+  HashSecret secret_;
   std::vector<Shard> shards_;
   std::size_t keys_max_;
   std::size_t count_ = 0;

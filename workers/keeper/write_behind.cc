@@ -15,6 +15,9 @@ namespace deja {
 namespace {
 
 constexpr std::int64_t kNsPerMs = 1'000'000;
+/// A keeper that takes over looks through every shard, and where all was killed its workers do so
+/// too: theirs is what events wait for.
+constexpr std::int64_t kFirstRoundMaxNs = 1'000'000'000;
 
 /// An error's code as far as it is one: a reply is Redis' text, and may not reach our error log.
 std::string safe_code(std::string_view reply) {
@@ -37,6 +40,8 @@ WriteBehind::WriteBehind(WriteBehindParts parts, WriteBehindLimits limits, std::
     : parts_(std::move(parts)),
       limits_(limits),
       epoch_(epoch),
+      first_round_ns_(steady_ns() + std::min(limits.flush_every_ns, kFirstRoundMaxNs)),
+      next_round_ns_(first_round_ns_),
       jitter_(static_cast<std::uint64_t>(steady_ns()) ^ static_cast<std::uint64_t>(getpid())),
       catalog_text_(hash_text(parts_.catalog_hash)),
       catalog_piece_(text_piece("catalog", catalog_text_, "image")) {
@@ -107,7 +112,7 @@ void WriteBehind::reconnect(std::int64_t now_ns) {
   }
   lower_watermarks(in_redis);
   backoff_ms_ = 0;
-  next_round_ns_ = 0;
+  next_round_ns_ = first_round_ns_;
   parts_.counters.reconnects.add();
   parts_.counters.connected.set(1);
   parts_.shared.connected.value.store(1, std::memory_order_release);
@@ -222,11 +227,11 @@ bool WriteBehind::fill_from_shard() {
 
 bool WriteBehind::fill_from_keys() {
   const std::uint32_t shard = pass_->shard;
-  TouchedSet::Keys& touched = pass_->shards[shard].keys;
-  while (!touched.empty()) {
-    auto node = touched.extract(touched.begin());
-    pass_->keys.push_back({std::move(node.key()), node.mapped(), 0});
+  TouchedKeys& touched = pass_->shards[shard].keys;
+  for (const auto& [key, sequence] : touched) {
+    pass_->keys.push_back({std::string(key), sequence, 0});
   }
+  touched.clear();
   if (pass_->next_key == pass_->keys.size()) {
     pass_->keys.clear();
     pass_->next_key = 0;
@@ -264,7 +269,7 @@ void WriteBehind::add_touched(std::uint32_t shard, Touched touched) {
   const bool counted = sequence <= pass_->sequence_before[shard];
   if (outcome == ReadOutcome::kAbsent) {
     // Counted and gone: somebody took it away. Not yet counted: its first version is on its way.
-    if (!counted) parts_.touched.touch(shard, std::move(key), sequence, oldest_us);
+    if (!counted) parts_.touched.touch(shard, key, sequence, oldest_us);
     return;
   }
   // An older copy whose event was counted has no newer version to wait for: a worker publishes
@@ -282,7 +287,7 @@ void WriteBehind::add_profile(std::uint32_t shard, const ProfileCopy& copy, std:
     // Its stored part would be overwritten with the rest alone.
     pass_->saw_partial = true;
     pass_->held[shard] = true;
-    parts_.touched.touch(shard, std::move(key), copy.sequence(), 0);
+    parts_.touched.touch(shard, key, copy.sequence(), 0);
     return;
   }
   pass_->had_others = true;
@@ -396,7 +401,10 @@ void WriteBehind::settle(const Sent& sent, const ShortReply& reply) {
   }
   if (sent.is_watermark) {
     CRASH_POINT("keeper.after_watermark");  // Redis' watermark ahead of ours
+    const std::int64_t oldest_us = pass_->shards[sent.shard].oldest_us;
+    if (oldest_us > 0) parts_.counters.flushed_seconds.record(ns_between(oldest_us, wall_us()));
     parts_.watermarks[sent.shard].store(sent.sequence, std::memory_order_release);
+    if (parts_.trace != nullptr) parts_.trace->flushed(sent.shard);
   }
 }
 
@@ -424,8 +432,8 @@ void WriteBehind::put_back(const Sent& sent) {
 void WriteBehind::abandon_pass() {
   CHECK(under_way_.empty());
   for (std::size_t at = pass_->next_key; at < pass_->keys.size(); ++at) {
-    Touched& touched = pass_->keys[at];
-    parts_.touched.touch(pass_->shard, std::move(touched.key), touched.sequence,
+    const Touched& touched = pass_->keys[at];
+    parts_.touched.touch(pass_->shard, touched.key, touched.sequence,
                          pass_->shards[pass_->shard].oldest_us);
   }
   for (std::uint32_t shard = pass_->shard; shard < pass_->shards.size(); ++shard) {

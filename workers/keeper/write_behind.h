@@ -40,6 +40,7 @@
 
 #include "ring/positions.h"
 #include "workers/keeper/keeper_counters.h"
+#include "workers/keeper/keeper_trace.h"
 #include "workers/keeper/loss_window.h"
 #include "workers/keeper/readable_fields.h"
 #include "workers/keeper/redis_store.h"
@@ -73,6 +74,7 @@ struct WriteBehindParts {
   std::function<bool()> drain_logs;
   /// Waits until everything that the logs hold now is durable. False: it can't be had for now.
   std::function<bool()> make_durable;
+  KeeperTrace* trace = nullptr;  ///< told of watermarks; nullptr: nobody is
 };
 
 class WriteBehind {
@@ -172,7 +174,8 @@ class WriteBehind {
   bool trouble_ = false;           // a reply was an error …
   bool reconnect_wanted_ = false;  // … of the server as a whole
   bool guard_lost_ = false;        // … and only for want of the script
-  std::int64_t next_round_ns_ = 0;
+  std::int64_t first_round_ns_;
+  std::int64_t next_round_ns_;
   std::int64_t next_attempt_ns_ = 0;
   std::int64_t backoff_ms_ = 0;
   std::string fenced_;

@@ -17,9 +17,11 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 /// Longest wait between two calls of while_waiting.
 constexpr int kWaitSliceMs = 2;
 constexpr std::size_t kReceiveBytes = 64 * 1024;
-/// Between two looks at a pipeline, and what the socket of one is asked to hold: much more than
-/// Redis takes in such a nap.
-constexpr unsigned kNapUs = 500;
+/// Between two looks at a pipeline: a part of what the last exchange took, and no more than Redis
+/// takes to empty the socket.
+constexpr std::int64_t kNapsPerExchange = 4;
+constexpr std::int64_t kNapMinUs = 100;
+constexpr std::int64_t kNapMaxUs = 1000;
 constexpr int kSocketBytes = 1 << 20U;
 constexpr std::string_view kOutOfStep = "its replies are not those to what was asked";
 
@@ -151,7 +153,7 @@ Result<std::size_t> RedisConnection::await_some(char* into, std::size_t bytes, W
 /// Redis answers a pipeline every few commands; being woken for each of these would cost more than
 /// the writes do. The socket holds enough for it to do meanwhile.
 Status RedisConnection::nap_until(std::int64_t deadline_ns) {
-  usleep(kNapUs);
+  usleep(static_cast<unsigned>(nap_us_));
   const std::int64_t now_ns = steady_ns();
   if (now_ns - waited_ns_ >= kWaitSliceMs * kNsPerMs) {
     if (while_waiting_) while_waiting_();
@@ -237,7 +239,12 @@ Status RedisConnection::begin_exchange() {
 
 Status RedisConnection::finish_exchange(const ShortVisit& visit) {
   CHECK(!under_way_.empty());
-  return given_up_if_broken(read_short_replies(visit));
+  Status done = given_up_if_broken(read_short_replies(visit));
+  const std::int64_t now_ns = steady_ns();
+  // From one's end to the next's where they follow one another, as a whole pass does.
+  nap_us_ = std::clamp((now_ns - finished_ns_) / 1000 / kNapsPerExchange, kNapMinUs, kNapMaxUs);
+  finished_ns_ = now_ns;
+  return done;
 }
 
 Status RedisConnection::read_short_replies(const ShortVisit& visit) {

@@ -131,7 +131,9 @@ class RedisConnection {
   std::deque<Exchange> under_way_;
   std::vector<RespBuffer> spare_;  // of exchanges that are done, for their memory
   ShortReplies short_replies_;
-  std::int64_t waited_ns_ = 0;  // when while_waiting was called last, in a nap
+  std::int64_t waited_ns_ = 0;    // when while_waiting was called last, in a nap
+  std::int64_t nap_us_ = 500;     // as long as the last exchange suggests
+  std::int64_t finished_ns_ = 0;  // when that was
   std::uint64_t fence_ = 0;
 };
 

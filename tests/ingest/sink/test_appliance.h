@@ -21,6 +21,7 @@
 #include "ring/positions.h"
 #include "ring/rejected_event.h"
 #include "ring/spsc_ring.h"
+#include "ring/trace_layout.h"
 #include "ring/verdict.h"
 #include "shm/consumed_layout.h"
 #include "shm/segment.h"
@@ -169,6 +170,10 @@ class SinkAppliance {
     durable_->at<DurableLayout>()->positions()[worker].value.store(position,
                                                                    std::memory_order_release);
   }
+  /// … and has been since then.
+  void durable_since(std::int64_t durable_us) {
+    durable_->at<DurableLayout>()->state.durable_us.store(durable_us, std::memory_order_relaxed);
+  }
   /// … everything that records() has read.
   void make_durable(std::uint32_t worker = 0) {
     make_durable(worker, workers_[worker].consumer->read_position());
@@ -253,6 +258,9 @@ class SinkAppliance {
     }
     plan.files.push_back({"ingest-0", ingest_file_bytes(workers), Audience::kService, {}});
     plan.files.push_back({"durable", durable_file_bytes(workers, 1), Audience::kService, {}});
+    plan.files.push_back(
+        {kTraceControlFile, trace_control_bytes(workers, 1), Audience::kService, {}});
+    plan.files.push_back({"trace-ingest-0", trace_ingest_bytes(workers), Audience::kService, {}});
     plan.files.push_back({"process-ingest", ProcessFile::file_bytes(), Audience::kService, {}});
     return plan;
   }

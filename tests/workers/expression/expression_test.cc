@@ -192,6 +192,30 @@ TEST(Expression, HoldsWhenItsValueIsTrueNonZeroOrNonEmpty) {
   }
 }
 
+TEST(Expression, KnowsABoundAndHoldsItLikeTheWholeExpression) {
+  const Shop shop;
+  for (const char* relation : {"<", "<=", ">", ">="}) {
+    for (const char* number : {"12", "12.5", "13"}) {
+      const std::string text = std::string("price ") + relation + " " + number;
+      const auto compiled = shop.compile(text);
+      const auto& expression = std::get<Expression>(compiled);
+      const std::optional<Expression::Bound> bound = expression.only_bound();
+      ASSERT_TRUE(bound) << text;
+      EXPECT_EQ(bound->holds(shop.field(bound->field, 0)), expression.holds(shop, 0)) << text;
+      // What is no number is on neither side, as in the expression.
+      EXPECT_FALSE(bound->holds({}));
+      EXPECT_FALSE(bound->holds({ValueKind::kNull, 0, nullptr, 0}));
+      EXPECT_FALSE(bound->holds({ValueKind::kBool, 1, nullptr, 0}));
+      EXPECT_FALSE(bound->holds(shop.field(2, 0))) << "a text";
+    }
+  }
+  for (const char* more : {"price", "price == 12", "price != 12", "price > quantity", "12 < price",
+                           "price > -12", "price > 1 and yes", "category > 'a'", "not price > 1"}) {
+    const auto compiled = shop.compile(more);
+    EXPECT_FALSE(std::get<Expression>(compiled).only_bound()) << more;
+  }
+}
+
 TEST(Expression, GoesOverTheElementsOfOneArray) {
   const Shop shop;
   EXPECT_EQ(std::get<Expression>(shop.compile("price > 1")).root(), 0);

@@ -125,6 +125,18 @@ TEST(PowerCut, AFullDiskIsSaidAndHoldsEverythingBackUntilItHasRoom) {
   EXPECT_TRUE(journal.recover());
 }
 
+TEST(PowerCut, ALifeThatBeganOnAFullDiskIsWrittenOnceThereIsRoomWithoutAnythingToWrite) {
+  FakeDisk disk(1);
+  JournalHarness journal(disk, 1);
+  disk.fill(ENOSPC);
+  EXPECT_FALSE(journal.begin().ok());
+  EXPECT_EQ(journal.writer().state(), JournalState::kFull);
+  disk.empty();
+  ASSERT_TRUE(journal.writer().begin(1).ok());
+  EXPECT_EQ(journal.writer().state(), JournalState::kWriting);
+  EXPECT_EQ(journal.writer().problem(), "");
+}
+
 TEST(PowerCut, AppendIsRefusedOnceTooMuchWaits) {
   FakeDisk disk(1);
   JournalHarness journal(disk, 1);

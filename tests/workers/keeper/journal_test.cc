@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "shm/base/clock.h"
 #include "tests/support/redis_server.h"
 #include "tests/workers/keeper/test_appliance.h"
 
@@ -91,6 +92,28 @@ TEST_F(KeeperJournal, ARingIsDurableUpToWhatWasSyncedSkipsIncluded) {
   appliance.append_log(shard, 0, "", LogKind::kDuplicate);
   ASSERT_TRUE(
       eventually([&] { return appliance.durable_position(worker) == appliance.last_ring_end(); }));
+}
+
+TEST_F(KeeperJournal, EachAppliedEventIsTimedUntilItIsDurable) {
+  KeeperAppliance appliance(plan());
+  appliance.start_keeper();
+  ASSERT_TRUE(appliance.recover());
+  ASSERT_TRUE(eventually([&] { return appliance.journal_state() == JournalState::kWriting; }));
+  const std::int64_t begin_us = wall_us();
+  EXPECT_EQ(appliance.durable_us(), 0);
+  const std::uint32_t worker = worker_of(appliance, "ada");
+  for (std::uint64_t count = 3; count <= 30; count += 3) {
+    for (int at = 0; at < 3; ++at) appliance.view("ada");  // mostly of one group
+    ASSERT_TRUE(eventually(
+        [&] { return appliance.durable_position(worker) == appliance.last_ring_end(); }));
+    ASSERT_GE(appliance.durable_us(), begin_us) << "who sees the position sees its instant";
+    ASSERT_LE(appliance.durable_us(), wall_us());
+    ASSERT_TRUE(eventually([&] { return appliance.timed("applied_durable") == count; }));
+  }
+  appliance.append_log(appliance.shard_of_user("ada"), 0, "", LogKind::kDuplicate);
+  ASSERT_TRUE(
+      eventually([&] { return appliance.durable_position(worker) == appliance.last_ring_end(); }));
+  EXPECT_EQ(appliance.timed("applied_durable"), 30U);
 }
 
 TEST_F(KeeperJournal, WhatRedisDidNotHaveYetComesBackAfterAPowerLoss) {

@@ -122,6 +122,8 @@ class KeeperAppliance {
   void publish(const std::string& user, std::uint64_t sequence, const std::string& item = "p1",
                std::uint16_t flags = 0) {
     ShardWriter& shard = shards_[shard_of_user(user)];
+    // A worker begins nobody partially in a shard that the store has all of.
+    if ((flags & kFlagPartial) != 0) shard.set_has_absent();
     ShardWriter::Draft draft = shard.begin(user_key(user));
     ASSERT_NE(draft.room, Room::kFull);
     Event event(features_->root_of_slot());
@@ -215,6 +217,10 @@ class KeeperAppliance {
   [[nodiscard]] std::uint64_t durable_position(std::uint32_t worker) const {
     return durable_file_->at<const DurableLayout>()->positions()[worker].value.load();
   }
+  /// Since when the newest of that is, by the keeper's word.
+  [[nodiscard]] std::int64_t durable_us() const {
+    return durable_file_->at<const DurableLayout>()->state.durable_us.load();
+  }
   /// Whether the keeper has given back all that the worker logged.
   [[nodiscard]] bool log_is_given_back(std::uint32_t worker) const {
     return keeper_logs(keeper_file_->data())[worker].drained_position.value.load() ==
@@ -287,6 +293,15 @@ class KeeperAppliance {
     if (!view) return 0;
     for (const auto& counter : view->counters) {
       if (counter.name == name) return counter.value;
+    }
+    return 0;
+  }
+  /// How often a stage of an event's way was timed.
+  [[nodiscard]] std::uint64_t timed(const std::string& stage) const {
+    const Result<ProcessView> view = ProcessView::read(segment_->path("process-keeper"));
+    if (!view) return 0;
+    for (const auto& [name, copy] : view->histograms) {
+      if (name == "deja_event_stage_seconds{stage=\"" + stage + "\"}") return copy.count;
     }
     return 0;
   }

@@ -204,6 +204,25 @@ TEST_F(WriteBehindTest, CatchesUpAfterRedisWasKilledAndStartedAgain) {
   }
 }
 
+TEST_F(WriteBehindTest, EachShardOfAPassIsTimedWhereAnEventsAgeIsKnown) {
+  START_REDIS();
+  auto appliance = serve();
+  EXPECT_EQ(appliance->timed("applied_flushed"), 0U);
+  appliance->view("ada");
+  ASSERT_TRUE(eventually([&] { return appliance->all_written(); }));
+  EXPECT_EQ(appliance->timed("applied_flushed"), 1U);
+  for (int at = 0; at < 50; ++at) appliance->view("u" + std::to_string(at));
+  ASSERT_TRUE(eventually([&] { return appliance->all_written(); }));
+  const std::uint64_t timed = appliance->timed("applied_flushed");
+  EXPECT_GE(timed, 1U + appliance->segment().geometry().shard_count);
+  EXPECT_LE(timed, 1U + 50);
+  // What Redis lost is written again; nobody knows any more when it was applied.
+  ASSERT_EQ(redis_.cli("flushall"), "OK");
+  ASSERT_EQ(redis_.cli("client kill type normal skipme yes"), "1");
+  ASSERT_TRUE(eventually([&] { return redis_.cli("dbsize") == "59"; }));  // 51 + 4 + 4
+  EXPECT_EQ(appliance->timed("applied_flushed"), timed);
+}
+
 TEST_F(WriteBehindTest, WritesAgainWhatRedisHasLost) {
   START_REDIS();
   auto appliance = serve();

@@ -1,12 +1,15 @@
 // A worker that is killed at each of its crash points, as a stranger would kill it, and started
-// again: nothing is lost, nothing is doubled, and every count is exact.
+// again: nothing is lost, nothing is doubled, every count is exact, and of every event that is
+// followed there is a mark.
 #include <gtest/gtest.h>
 
 #include <csignal>
 #include <map>
 #include <random>
 #include <set>
+#include <vector>
 
+#include "tests/support/followed_lane.h"
 #include "tests/support/seed.h"
 #include "tests/support/worker_process.h"
 #include "tests/support/worker_world.h"
@@ -32,13 +35,17 @@ bool run_worker_and_kill_at(const std::string& segment_directory, const std::str
 /// must come of them.
 class Story {
  public:
-  explicit Story(std::uint64_t seed) : random_(seed) {}
+  Story(std::uint64_t seed, WorkerWorld& world)
+      : random_(seed), lane_(*world.fixture.file("trace-ingest-0").at<TraceLaneLayout>()) {}
 
-  /// Hands events over as long as `left` and the ring allow.
+  /// Hands events over, all of them followed, as long as `left` and the ring allow.
   void send(TestIngest& ingest, int left) {
     for (; left > 0; --left) {
       if (random_() % 8 == 0) {
-        if (ingest.commit(std::vector<std::uint8_t>(16)) == 0) break;
+        const std::uint64_t end = ingest.commit(std::vector<std::uint8_t>(16));
+        if (end == 0) break;
+        follow(lane_, end);
+        kinds_.push_back(LogKind::kDead);
         ++dead_count;
         continue;
       }
@@ -49,12 +56,16 @@ class Story {
       }
       const std::string user = "user-" + std::to_string(random_() % 12);
       TestEvent event = view_of(user, random_() % 3 == 0 ? 0 : 1 + random_() % 60);
-      if (ingest.commit(event) == 0) break;
+      const std::uint64_t end = ingest.commit(event);
+      if (end == 0) break;
+      follow(lane_, end);
       const std::uint32_t shard = shard_of(event.as_key(), 4);
       if (event.id_low != 0 && !ids_[shard].insert(event.id_low).second) {
+        kinds_.push_back(LogKind::kDuplicate);
         ++duplicate_count;
         continue;
       }
+      kinds_.push_back(LogKind::kApplied);
       ++views[user];
       ++sequences[shard];
       ++applied_count;
@@ -77,6 +88,12 @@ class Story {
     EXPECT_EQ(world.counter(kDuplicateCounter), duplicate_count);
     EXPECT_EQ(world.counter(kDeadCounter), dead_count);
     EXPECT_EQ(world.counter("deja_profiles"), views.size());
+    const auto& marks = world.fixture.file("trace-worker-0").at<WorkerTraceLayout>()->marks;
+    for (std::uint64_t number = 0; number < kinds_.size(); ++number) {
+      WorkerMark mark{};
+      ASSERT_TRUE(marked(marks, number, mark)) << number;
+      EXPECT_EQ(static_cast<LogKind>(mark.kind), kinds_[number]) << number;
+    }
   }
 
   std::map<std::string, double> views;
@@ -88,6 +105,8 @@ class Story {
 
  private:
   std::mt19937_64 random_;
+  TraceLaneLayout& lane_;
+  std::vector<LogKind> kinds_;  ///< of what is followed
   std::map<std::uint32_t, std::set<std::uint64_t>> ids_;
 };
 
@@ -137,7 +156,7 @@ TEST(WorkerCrash, DyingAtAnyPointLosesNothingAndDoublesNothing) {
   for (const std::string& point : crash_points()) {
     WorkerWorld world;
     ASSERT_TRUE(world.keeper.give_end());
-    Story story(seed++);
+    Story story(seed++, world);
     story.send(world.ingest, 60);
     EXPECT_TRUE(run_worker_and_kill_at(world.fixture.segment_directory(), point, 0)) << point;
     world.start();
@@ -155,7 +174,7 @@ TEST(WorkerCrash, DyingAtAnyPointLosesNothingAndDoublesNothing) {
 TEST(WorkerCrash, DyingInTheRedoIsLikeDyingThere) {
   WorkerWorld world;
   ASSERT_TRUE(world.keeper.give_end());
-  Story story(test_seed());
+  Story story(test_seed(), world);
   story.send(world.ingest, 60);
   const std::string& directory = world.fixture.segment_directory();
   EXPECT_TRUE(run_worker_and_kill_at(directory, "worker.after_log", 0));
@@ -177,7 +196,7 @@ TEST(WorkerCrash, KilledAgainAndAgainItStillTellsTheWholeStory) {
   std::mt19937_64 random(seed);
   WorkerWorld world;
   ASSERT_TRUE(world.keeper.give_end());
-  Story story(seed);
+  Story story(seed, world);
   for (int life = 0; life < 25; ++life) {
     story.send(world.ingest, static_cast<int>(random() % 30));
     const auto& points = crash_points();

@@ -136,22 +136,28 @@ TEST(WorkerEvict, AKeeperThatConfirmsWhatNeverHappenedConfirmsNothing) {
 TEST(WorkerEvict, TheLongestIdleOfAFewGoes) {
   double evicted_rank = 0;
   int evicted = 0;
-  WorkerWorld world(tiny());
-  static_cast<void>(world.start_fresh());
-  const int known = fill(world);
-  world.keeper.confirm(0, world.fixture.reader(0).sequence());
-  for (int number = 1000; number < 1000 + known / 3; ++number) {
-    world.ingest.send(event_at(number, number));
-    world.run_dry();
+  int known = 0;
+  // Whom chance draws differs from one to the next: many of them agree.
+  for (int appliance = 0; appliance < 16; ++appliance) {
+    WorkerWorld world(tiny());
+    static_cast<void>(world.start_fresh());
+    known = fill(world);
+    world.keeper.confirm(0, world.fixture.reader(0).sequence());
+    for (int number = 1000; number < 1000 + known / 3; ++number) {
+      world.ingest.send(event_at(number, number));
+      world.run_dry();
+    }
+    const std::set<int> there = who_is_there(world, known);
+    for (int number = 0; number < known; ++number) {
+      if (there.contains(number)) continue;
+      evicted_rank += number;
+      ++evicted;
+    }
   }
-  const std::set<int> there = who_is_there(world, known);
-  for (int number = 0; number < known; ++number) {
-    if (there.contains(number)) continue;
-    evicted_rank += number;
-    ++evicted;
-  }
-  ASSERT_GT(evicted, 5);
-  EXPECT_LT(evicted_rank / evicted, known / 3.0) << "far from what chance would take";
+  ASSERT_GT(evicted, 16 * 5);
+  // Of all would be (known - 1) / 2, of the longest idle alone known / 6. A table as small as this
+  // has mostly empty places, so a draw of sixteen meets few users.
+  EXPECT_LT(evicted_rank / evicted, known * 0.4) << "far from what chance would take";
 }
 
 TEST(WorkerEvict, AFewPlacesAreKeptFreeAheadOfNeed) {

@@ -211,7 +211,7 @@ TEST(WorkerRecovery, AShardWhoseProfilesDidNotAllComeBackSaysSo) {
 /// An appliance of one shard with room for few.
 TestAppliance tiny() {
   TestAppliance appliance = TestAppliance::small();
-  appliance.profiles_max = 1;
+  appliance.profiles_max = 9;
   appliance.shard_count = 1;
   return appliance;
 }
