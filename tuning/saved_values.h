@@ -1,0 +1,65 @@
+// What the host had before Deja changed it: the file `saved` of the state directory, in which each
+// place that was written has the value to give back. The only record of that, so it is synced
+// before the first write, replaced as a whole, checksummed, and never overwritten where it can't be
+// read.
+//
+//   deja-tune-saved 1
+//   value TAB knob TAB kind TAB path TAB before TAB ours TAB boot TAB identity     one a place
+//   sum HEX
+//
+// A value is "=" and its text with \t, \n and \\ escaped, or "-" where there was nothing.
+//
+// Invariants
+//  1. A place has one line: the value that it had before the first apply since the last revert.
+//  2. A place is never written before its line is durable.
+// Crash windows: after the line and before the write, the place has the value that the line gives
+// back; a revert finds it as it was. One process at a time: it holds a lock on the file `lock`.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shm/base/descriptor.h"
+#include "shm/base/result.h"
+#include "tuning/place.h"
+
+namespace deja::tuning {
+
+struct SavedValue {
+  std::string knob;
+  Place place;
+  PlaceValue before;  ///< to give back
+  PlaceValue ours;    ///< what was written last
+  std::string boot;   ///< the boot in which `before` was read
+  std::string
+      identity;  ///< what the path meant then (identity_of); empty: it always means the same
+};
+
+class SavedValues {
+ public:
+  /// Takes the lock, makes the directory where there is none, reads what is saved. A directory or
+  /// file that others may write is refused: what it says is written as root.
+  [[nodiscard]] static Result<SavedValues> open(const std::string& directory);
+  /// The same without a lock, and only to look: nothing saved where there is no directory.
+  [[nodiscard]] static Result<std::vector<SavedValue>> peek(const std::string& directory);
+
+  [[nodiscard]] const std::vector<SavedValue>& values() const { return values_; }
+  [[nodiscard]] const SavedValue* find(const std::string& path) const;
+  /// Replaces all; durable when it returns. None at all removes the file.
+  [[nodiscard]] Status store(std::vector<SavedValue> values);
+
+ private:
+  SavedValues(std::string directory, Descriptor lock, std::vector<SavedValue> values)
+      : directory_(std::move(directory)), lock_(std::move(lock)), values_(std::move(values)) {}
+
+  std::string directory_;
+  Descriptor lock_;
+  std::vector<SavedValue> values_;
+};
+
+/// The file's text, and back. nullopt: it is damaged, or none of ours.
+[[nodiscard]] std::string saved_text(const std::vector<SavedValue>& values);
+[[nodiscard]] std::optional<std::vector<SavedValue>> parse_saved(std::string_view text);
+
+}  // namespace deja::tuning
