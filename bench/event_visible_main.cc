@@ -2,14 +2,17 @@
 // real `deja serve` with wait = "spin" and with wait = "adaptive", over its unix-socket stream and
 // over a kept HTTP connection; beside a raw way with the same processes on the same cores that
 // decodes and applies nothing (support/raw_way.h), and Redis's own way (support/redis_way.h) where
-// its parties do best. In turns, one event at a time, everybody else at rest. On two cores the
-// client, ingest and the worker are three parties: placement=N puts them elsewhere
-// (support/parties.h).
+// its parties do best. In turns, one event at a time, everybody else at rest.
+//
+// On two cores the client, ingest and the worker are three parties. "spin" and "adaptive" have the
+// client on one and the two others on the second; placement=N puts them elsewhere
+// (support/parties.h). "adaptive on one core" is what waking somebody on another core costs. What a
+// core for each would give is bounded by ingest and worker in one process, with the client on a
+// core of its own, and the same for the raw way.
 #include <unistd.h>
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +23,6 @@
 #include "bench/support/samples.h"
 #include "bench/support/server.h"
 #include "bench/support/visible_profile.h"
-#include "shm/segment.h"
 
 namespace deja::bench {
 namespace {
@@ -31,29 +33,34 @@ constexpr const char* kShop =
     "views_1h = { type = \"count\", event = \"view\", window = \"1h\" }\n"
     "recent = { type = \"recent\", event = \"view\", of = \"item\", keep = 8 }\n";
 
-struct Wait {
-  const char* name;
-  const char* raw;
-  bool spins;
-};
-constexpr Wait kSpin{"spin", "spinning", true};
-constexpr Wait kAdaptive{"adaptive", "asleep", false};
-
 struct Plan {
-  Placement placement;
   std::vector<int> cores;
   std::uint64_t warm_up, rounds, events, pause_us;
 };
 
+/// One of ours, and what of its kind is beside it.
+struct Scene {
+  std::string name;
+  const char* wait;
+  const char* raw;
+  RawWay::Waits raw_waits;
+  Placement placement;
+
+  [[nodiscard]] bool spins() const { return raw_waits == RawWay::Waits::kSpinning; }
+};
+
 /// One way and what it took, in µs.
 struct Way {
+  Way(std::string name_of_it, Parties parties_of_it, std::function<double()> once)
+      : name(std::move(name_of_it)), parties(std::move(parties_of_it)), once_ns(std::move(once)) {}
+
   std::string name;
-  std::function<double()> once_ns;
   Parties parties;  // held while it is another's turn
+  std::function<double()> once_ns;
   Samples all;
   std::vector<double> p50, p99;  // of each round
 
-  void turn(const Plan& plan, bool keep) {
+  void turn(const Plan& plan) {
     parties.go();
     Samples round;
     for (std::uint64_t event = 0; event < plan.warm_up + plan.events; ++event) {
@@ -61,7 +68,7 @@ struct Way {
       const double took_us = once_ns() / 1000;
       if (event < plan.warm_up) continue;
       round.add(took_us);
-      if (keep) all.add(took_us);
+      all.add(took_us);
     }
     parties.hold();
     p50.push_back(round.median());
@@ -88,27 +95,17 @@ void redis_turn(const Plan& plan, RedisWay& redis, Way& way) {
        {RedisWay::Cores::kOne, RedisWay::Cores::kServerApart, RedisWay::Cores::kAny}) {
     redis.place(cores);
     Way tried = way;
-    tried.turn(plan, true);
+    tried.turn(plan);
     if (best.p50.size() == way.p50.size() || tried.p50.back() < best.p50.back()) best = tried;
   }
   way = best;
-  static_cast<void>(pin_this_thread(plan.cores[plan.placement.client]));
 }
 
-std::string config(const Plan& plan, const Wait& wait) {
+std::string config(const Plan& plan, const Scene& scene) {
   const auto core = [&](unsigned place) { return std::to_string(plan.cores[place]); };
-  return "profiles = 10_000\nshards = 16\n[cpu]\nwait = \"" + std::string(wait.name) +
-         "\"\ningest = [" + core(plan.placement.ingest) + "]\nworkers = [" +
-         core(plan.placement.worker) + "]\n" + kShop;
-}
-
-void draw(Report& report, const std::string& curve, Samples& samples) {
-  for (int percent = 1; percent < 100; ++percent) {
-    report.point("visible_latency", curve, samples.quantile(percent / 100.0), percent / 100.0);
-  }
-  for (const double share : {0.995, 0.999}) {
-    report.point("visible_latency", curve, samples.quantile(share), share);
-  }
+  return "profiles = 10_000\nshards = 16\n[cpu]\nwait = \"" + std::string(scene.wait) +
+         "\"\ningest = [" + core(scene.placement.ingest) + "]\nworkers = [" +
+         core(scene.placement.worker) + "]\n" + kShop;
 }
 
 void tell(Report& report, Way& way) {
@@ -116,110 +113,129 @@ void tell(Report& report, Way& way) {
   for (const double round : way.p99) p99.add(round);
   report.figure(way.name, "µs", way.all);
   report.figure(way.name + ": p99", "µs", p99);
-  draw(report, way.name, way.all);
+  const auto point = [&](double share) {
+    report.point("visible_latency", way.name, way.all.quantile(share), share);
+  };
+  for (int percent = 1; percent < 100; ++percent) point(percent / 100.0);
+  for (const double share : {0.995, 0.999}) point(share);
 }
 
-/// What ours takes with neither a core to be shared nor a way between cores: ingest and worker in
-/// one process, the client on a core of its own.
+/// What ours and the raw way take with neither a core to be shared nor a way between cores.
 class Bound {
  public:
-  Bound(const Plan& plan, const Wait& wait)
-      : appliance_(config(plan, wait), plan.cores.back()),
+  Bound(const Plan& plan, const Scene& scene)
+      : appliance_(config(plan, scene), plan.cores[1]),
         profile_("test", appliance_.directory(), false),
         stream_(appliance_.socket(), profile_),
-        way_{"stream → libdeja, spin, ingest and worker in one process",
-             [this] { return stream_.once(); },
-             appliance_.parties(),
-             {},
-             {},
-             {}} {
-    way_.parties.hold();
+        raw_(visible_event_bytes(), Placement{"", 0, 1, 1}, plan.cores,
+             RawWay::Waits::kSpinningFused),
+        ours_("stream → libdeja, spin, ingest and worker in one process", appliance_.parties(),
+              [this] { return stream_.once(); }),
+        bare_("raw way, spinning, in one process", raw_.parties(), [this] { return raw_.once(); }) {
+    ours_.parties.hold();
+    bare_.parties.hold();
   }
-  [[nodiscard]] Way& way() { return way_; }
+  void turn(const Plan& plan) {
+    ours_.turn(plan);
+    bare_.turn(plan);
+  }
+  void tell_of(Report& report, const Way& theirs) {
+    tell(report, ours_);
+    tell(report, bare_);
+    Samples below_redis = ratios(theirs.p50, ours_.p50);
+    Samples raw_below_redis = ratios(theirs.p50, bare_.p50);
+    report.at_least("p50: spin, a core for each (bound): Redis's way / ours", below_redis, 20);
+    report.ratio("p50: spin, a core for each (bound): Redis's way / raw way", raw_below_redis);
+  }
 
  private:
   FusedAppliance appliance_;
   VisibleProfile profile_;
   StreamWay stream_;
-  Way way_;
+  RawWay raw_;
+  Way ours_;
+  Way bare_;
 };
 
-void compare(Report& report, const Plan& plan, const Wait& wait, RedisWay& redis) {
-  static_cast<void>(pin_this_thread(plan.cores[plan.placement.client]));
-  const Server server({config(plan, wait), true, false, ""});
-  VisibleProfile profile("bench", server.directory(), plan.placement.client_shares());
-  StreamWay stream(server.socket(), profile);
-  HttpWay http(server.http_port(), profile);
-  RawWay raw(visible_event_bytes(), plan.placement, plan.cores, wait.spins);
-  const Parties ours({server.holder("ingest"), server.holder("worker-0")});
-  const std::string waiting = std::string(", ") + wait.name;
-  Way streamed{"stream → libdeja" + waiting, [&] { return stream.once(); }, ours, {}, {}, {}};
-  Way posted{"HTTP → libdeja" + waiting, [&] { return http.once(); }, ours, {}, {}, {}};
-  Way bare{
-      std::string("raw way, ") + wait.raw, [&] { return raw.once(); }, raw.parties(), {}, {}, {}};
-  Way theirs{std::string("Redis XADD → XREAD → HSET → HGET, beside ") + wait.name,
-             [&] { return redis.once(); },
-             {},
-             {},
-             {},
-             {}};
-  for (Way* way : {&streamed, &bare}) way->parties.hold();
-  std::optional<Bound> bound;
-  if (wait.spins && plan.cores.size() > 1) bound.emplace(plan, wait);
-  for (std::uint64_t round = 0; round < plan.rounds; ++round) {
-    for (Way* way : {&streamed, &bare, &posted}) way->turn(plan, true);
-    if (bound) bound->way().turn(plan, true);
-    redis_turn(plan, redis, theirs);
-  }
-  ours.go();
-  for (Way* way : {&streamed, &posted, &bare, &theirs}) tell(report, *way);
-  if (bound) {
-    tell(report, bound->way());
-    Samples apart = ratios(theirs.p50, bound->way().p50);
-    report.at_least("p50: spin, a core for each (bound): Redis's way / ours", apart, 20);
-  }
-
+void compare(Report& report, const Scene& scene, const Way& streamed, const Way& posted,
+             const Way& bare, const Way& theirs) {
   Samples over_raw = ratios(streamed.p50, bare.p50);
   Samples below_redis = ratios(theirs.p50, streamed.p50);
   Samples tail = ratios(streamed.p99, theirs.p99);
   Samples more = differences(posted.p50, streamed.p50);
-  const std::string of = std::string(": ") + wait.name;
-  report.at_most("p50" + of + " / raw way " + wait.raw, over_raw, wait.spins ? 1.75 : 1.3);
-  report.at_least("p50" + of + ": Redis's way / ours", below_redis, wait.spins ? 8 : 2.5);
-  if (wait.spins) {
-    report.at_most("p99" + of + " / Redis's way", tail, 0.2);
+  const std::string p50 = "p50: " + scene.name;
+  const std::string raw_name = p50 + " / raw way " + scene.raw;
+  if (scene.name == scene.wait) {
+    report.at_most(raw_name, over_raw, scene.spins() ? 1.75 : 1.3);
   } else {
-    report.ratio("p99" + of + " / Redis's way", tail);
+    report.ratio(raw_name, over_raw);
   }
-  report.at_most("p50" + of + ": HTTP, kept connection, beyond the stream", more, 25, "µs");
+  report.at_least(p50 + ": Redis's way / ours", below_redis, scene.spins() ? 8 : 2.5);
+  if (scene.spins()) {
+    report.at_most("p99: " + scene.name + " / Redis's way", tail, 0.2);
+  } else {
+    report.ratio("p99: " + scene.name + " / Redis's way", tail);
+  }
+  report.at_most(p50 + ": HTTP, kept connection, beyond the stream", more, 25, "µs");
+}
+
+void measure(Report& report, const Plan& plan, const Scene& scene, RedisWay& redis) {
+  const int client_core = plan.cores[scene.placement.client];
+  static_cast<void>(pin_this_thread(client_core));
+  const Server server({config(plan, scene), true, false, ""});
+  VisibleProfile profile("bench", server.directory(), scene.placement.client_shares());
+  StreamWay stream(server.socket(), profile);
+  HttpWay http(server.http_port(), profile);
+  RawWay raw(visible_event_bytes(), scene.placement, plan.cores, scene.raw_waits);
+  const Parties ours({server.holder("ingest"), server.holder("worker-0")});
+  Way streamed("stream → libdeja, " + scene.name, ours, [&] { return stream.once(); });
+  Way posted("HTTP → libdeja, " + scene.name, ours, [&] { return http.once(); });
+  Way bare("raw way beside " + scene.name, raw.parties(), [&] { return raw.once(); });
+  Way theirs("Redis XADD → XREAD → HSET → HGET, beside " + scene.name, {},
+             [&] { return redis.once(); });
+  ours.hold();
+  bare.parties.hold();
+  std::unique_ptr<Bound> bound;
+  if (scene.spins() && plan.cores.size() > 1) bound = std::make_unique<Bound>(plan, scene);
+  for (std::uint64_t round = 0; round < plan.rounds; ++round) {
+    for (Way* way : {&streamed, &bare, &posted}) way->turn(plan);
+    if (bound) bound->turn(plan);
+    redis_turn(plan, redis, theirs);
+    static_cast<void>(pin_this_thread(client_core));
+  }
+  ours.go();
+  for (Way* way : {&streamed, &posted, &bare, &theirs}) tell(report, *way);
+  compare(report, scene, streamed, posted, bare, theirs);
+  if (bound) bound->tell_of(report, theirs);
 }
 
 void run(Report& report) {
-  Plan plan{{},
-            usable_cores(),
-            report.count("warm_up", 20, 2),
-            report.count("rounds", 15, 1),
-            report.count("events", 300, 5),
-            report.count("pause_us", 500, 500)};
+  const Plan plan{usable_cores(), report.count("warm_up", 20, 2), report.count("rounds", 15, 1),
+                  report.count("events", 300, 5), report.count("pause_us", 100, 100)};
   const std::size_t spread = plan.cores.size() >= 3 ? 4 : plan.cores.size() == 2 ? 0 : 3;
-  plan.placement = kPlacements[report.count("placement", spread, spread)];
-  for (const unsigned place :
-       {plan.placement.client, plan.placement.ingest, plan.placement.worker}) {
+  const Placement placement = kPlacements[report.count("placement", spread, spread)];
+  for (const unsigned place : {placement.client, placement.ingest, placement.worker}) {
     if (place >= plan.cores.size()) give_up("there are not so many cores for this placement");
   }
   report.plot("visible_latency", "From an event until another process sees it", "µs",
               "share of events", "x");
   RedisWay redis(plan.cores);
-  compare(report, plan, kSpin, redis);
-  compare(report, plan, kAdaptive, redis);
-  report.note("who shares a core, ours and the raw way: " + std::string(plan.placement.name) +
+  measure(report, plan, {"spin", "spin", "spinning", RawWay::Waits::kSpinning, placement}, redis);
+  measure(report, plan, {"adaptive", "adaptive", "asleep", RawWay::Waits::kAsleep, placement},
+          redis);
+  measure(report, plan,
+          {"adaptive on one core", "adaptive", "asleep", RawWay::Waits::kAsleep, kPlacements[3]},
+          redis);
+  report.note("spin and adaptive, ours and the raw way: " + std::string(placement.name) +
               "; Redis's where it did best in each round");
   if (plan.cores.size() < 3) {
     report.note("there are " + std::to_string(plan.cores.size()) +
-                " cores for three parties, so none has one of its own; the bound is ingest and "
+                " cores for three parties, so none has one of its own: the bound is ingest and "
                 "worker in one process, which neither share a core nor hand over between two");
   }
-  report.note("one event at a time, everybody at rest before it; journal and write-behind ran");
+  report.note(
+      "one event at a time, all asleep before it but who spins, the client's core at rest; "
+      "journal and write-behind ran");
 }
 
 }  // namespace

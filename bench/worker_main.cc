@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/support/bare_versions.h"
 #include "bench/support/report.h"
 #include "bench/support/samples.h"
 #include "bench/support/worker_rig.h"
@@ -21,14 +22,23 @@ class Bench {
 
   void rate() {
     WorkerRig rig(users_, kBenchFeatures);
-    Samples million_per_s;
+    const std::uint32_t block_bytes = rig.fixture().segment().geometry().block_bytes();
+    BareVersions bare(users_, block_bytes);
+    Samples million_per_s, bare_million_per_s, of_bare;
     Visitors visitors(users_, true);
     warm(rig, users_);
     for (int round = 0; round < rounds_; ++round) {
       million_per_s.add(1e3 / cost_ns(rig, visitors, 0));
+      std::vector<std::uint32_t> users(events_);
+      for (std::uint32_t& user : users) user = static_cast<std::uint32_t>(visitors.next());
+      const auto record = static_cast<std::uint32_t>(rig.record(number_++, 0).size());
+      bare_million_per_s.add(1e3 / bare.cost_ns(users, record));
+      of_bare.add(million_per_s.last() / bare_million_per_s.last());
     }
-    report_.figure("profile", "B", rig.fixture().segment().geometry().block_bytes());
+    report_.figure("profile", "B", block_bytes);
     report_.at_least("a worker alone, zipf, 20 features", million_per_s, 3, "M/s");
+    report_.figure("the limit: record logged, version copied, no work", "M/s", bare_million_per_s);
+    report_.ratio("a worker / the limit", of_bare);
     if (report_.count("plots", 1, 1) == 0) return;
     for (std::uint64_t batch = 1; batch <= 1024; batch *= 4) {
       Samples cost;

@@ -8,7 +8,11 @@ import platform
 import re
 import subprocess
 
+from frame import pages
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+TRANSPARENT = "/sys/kernel/mm/transparent_hugepage/"
 
 # Above this share of the cores in use before the first benchmark, others are at work.
 LOAD_PER_CORE = 0.25
@@ -36,19 +40,25 @@ def chosen(text):
     return found.group(1) if found else text
 
 
+def shared_memory_pages():
+    """What decides on the pages of files in shared memory: the mount, or the kernel's setting."""
+    if pages.mounted_huge(read("/proc/mounts") or ""):
+        return "always, by its mount"
+    return chosen(read(TRANSPARENT + "shmem_enabled"))
+
+
 def fingerprint():
     cpu = read("/proc/cpuinfo")
     memory = read("/proc/meminfo")
     flags = (field(cpu, "flags") or "").split()
-    pages = "/sys/kernel/mm/transparent_hugepage/"
     return {
         "cores": len(os.sched_getaffinity(0)),
         "cpu": field(cpu, "model name") or platform.machine(),
         "kernel": f"{platform.system()} {platform.release()}",
         "memory_bytes": int((field(memory, "MemTotal") or "0 kB").split()[0]) * 1024,
         "virtualised": "hypervisor" in flags if flags else None,
-        "huge_pages": {"transparent": chosen(read(pages + "enabled")),
-                       "shared_memory": chosen(read(pages + "shmem_enabled")),
+        "huge_pages": {"transparent": chosen(read(TRANSPARENT + "enabled")),
+                       "shared_memory": shared_memory_pages(),
                        "reserved": int(field(memory, "HugePages_Total") or 0)},
         "governor": read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
     }
@@ -56,7 +66,8 @@ def fingerprint():
 
 def same_host(one, other):
     """Whether figures of both may stand in one table."""
-    return all(one.get(key) == other.get(key) for key in ("cores", "cpu", "memory_bytes"))
+    return all(one.get(key) == other.get(key)
+               for key in ("cores", "cpu", "memory_bytes", "huge_pages"))
 
 
 def git(*arguments):
@@ -120,6 +131,8 @@ def warnings(host, built):
     load = os.getloadavg()[0]
     if load > LOAD_PER_CORE * host["cores"]:
         yield f"the load average is {load:.2f} before anything was started: others are at work"
+    if (host["huge_pages"]["shared_memory"] or "never") == "never":
+        yield "shared memory has pages of 4 KiB only: reads and workers pay for their page walks"
     if host["governor"] not in (None, "performance"):
         yield f"the cores' governor is {host['governor']}: their clock changes with the load"
 

@@ -10,7 +10,7 @@ from frame import result
 # First what the rest is made of, last what takes a whole appliance and its time. A program that is
 # not named here comes at the end.
 ORDER = ["profile_read", "worker", "ring", "event_visible", "throughput", "write_behind", "memory",
-         "come_back", "restart", "idle"]
+         "come_back", "restart", "idle", "observation"]
 
 # Programs that are run, and their Debian packages.
 PEERS = {"redis-server": "redis-server", "memcached": "memcached", "nats-server": "nats-server"}

@@ -5,11 +5,10 @@
 // `here`.
 #pragma once
 
-#include <sched.h>
-
 #include <atomic>
 #include <cstdint>
 #include <thread>
+#include <vector>
 
 #include "bench/support/samples.h"
 #include "bench/support/servers.h"
@@ -41,16 +40,8 @@ struct TwoCores {
 
 /// The first two cores that this process may run on; -1 where there are fewer.
 [[nodiscard]] inline TwoCores two_cores() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  TwoCores cores;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE && cores.there < 0; ++cpu) {
-    if (CPU_ISSET(static_cast<unsigned>(cpu), &allowed)) {
-      (cores.here < 0 ? cores.here : cores.there) = cpu;
-    }
-  }
-  return cores;
+  const std::vector<int> allowed = allowed_cores();
+  return {allowed.empty() ? -1 : allowed[0], allowed.size() < 2 ? -1 : allowed[1]};
 }
 
 /// A line there and one back, each written by one side and awaited by the other as a ring's

@@ -90,7 +90,7 @@ class FusedAppliance {
       sink_.publish();
       sink_.refresh();
     }
-    void on_pass_end() override { sink_.publish(); }
+    void on_pass_end() override { sink_.end_pass(); }
     [[nodiscard]] bool has_news() const override { return sink_.has_news(); }
 
    private:

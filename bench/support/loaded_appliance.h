@@ -24,12 +24,13 @@ struct ApplianceOptions {
   std::uint32_t batch_events = 512;
   std::string journal_under;  ///< a directory on a disk; empty: on tmpfs
   bool write_behind = false;  ///< into a private Redis; false: its first flush is an hour away
+  bool console = false;
 };
 
 class LoadedAppliance {
  public:
   LoadedAppliance(const ApplianceOptions& options, Visitors& visitors)
-      : server_(ServerOptions{config(options), true, false, options.journal_under}),
+      : server_(ServerOptions{config(options), true, options.console, options.journal_under}),
         texts_(std::min<std::uint64_t>(options.users * 4, 4'000'000), kFirstId,
                [&] { return visitors.next(); }),
         batch_events_(options.batch_events),

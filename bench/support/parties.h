@@ -35,13 +35,8 @@ inline constexpr Placement kPlacements[] = {
 };
 
 [[nodiscard]] inline std::vector<int> usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cores;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) give_up("can't see which cores there are");
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(static_cast<unsigned>(core), &set)) cores.push_back(core);
-  }
+  std::vector<int> cores = allowed_cores();
+  if (cores.empty()) give_up("can't see which cores there are");
   return cores;
 }
 

@@ -7,7 +7,8 @@
 //
 // Spinning, the two never sleep (and yield where they share a core). Sleeping, the receiver blocks
 // in recv() and the storer in read() of an eventfd, which is written to only while it sleeps, by
-// the rule of ring/bell.h. Used by one thread; the two are its children.
+// the rule of ring/bell.h. Fused, the receiver stores the word itself, and there is no ring. Used
+// by one thread; the two are its children.
 #pragma once
 
 #include <signal.h>
@@ -32,10 +33,15 @@ namespace deja::bench {
 
 class RawWay {
  public:
+  enum class Waits { kSpinning, kAsleep, kSpinningFused };
+
   /// `bytes`: what is sent for an event.
   RawWay(std::vector<std::uint8_t> bytes, const Placement& placement, const std::vector<int>& cores,
-         bool spins)
-      : bytes_(std::move(bytes)), placement_(placement), spins_(spins) {
+         Waits waits)
+      : bytes_(std::move(bytes)),
+        placement_(placement),
+        spins_(waits != Waits::kAsleep),
+        fused_(waits == Waits::kSpinningFused) {
     memory_ = mmap(nullptr, sizeof(Shared) + ring_bytes(), PROT_READ | PROT_WRITE,
                    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory_ == MAP_FAILED) give_up("no shared memory");
@@ -44,19 +50,22 @@ class RawWay {
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) give_up("no pair of sockets");
     bell_ = eventfd(0, 0);
     socket_ = ends[0];
-    const bool together = placement.ingest == placement.worker;
+    const bool together = !fused_ && placement.ingest == placement.worker;
     receiver_ = start(cores[placement.ingest], [&] {
       yields_ = together || placement.ingest == placement.client;
       receive(ends[1]);
     });
-    storer_ = start(cores[placement.worker], [&] {
-      yields_ = together || placement.worker == placement.client;
-      store();
-    });
+    if (!fused_) {
+      storer_ = start(cores[placement.worker], [&] {
+        yields_ = together || placement.worker == placement.client;
+        store();
+      });
+    }
     close(ends[1]);
   }
   ~RawWay() {
     for (const pid_t pid : {receiver_, storer_}) {
+      if (pid < 0) continue;
       kill(pid, SIGKILL);
       waitpid(pid, nullptr, 0);
     }
@@ -67,7 +76,9 @@ class RawWay {
   RawWay(const RawWay&) = delete;
   RawWay& operator=(const RawWay&) = delete;
 
-  [[nodiscard]] Parties parties() const { return Parties({receiver_, storer_}); }
+  [[nodiscard]] Parties parties() const {
+    return fused_ ? Parties({receiver_}) : Parties({receiver_, storer_});
+  }
 
   /// One event, in ns.
   double once() {
@@ -116,11 +127,15 @@ class RawWay {
   void receive(int socket) const {
     RingProducer producer(ring(), ring_bytes(), &shared().consumed);
     std::uint8_t bytes[16384];
-    for (;;) {
+    for (std::uint64_t events = 1;;) {
       const ssize_t count = recv(socket, bytes, sizeof bytes, spins_ ? MSG_DONTWAIT : 0);
       if (count == 0) return;
       if (count < 0) {
         wait_a_little();
+        continue;
+      }
+      if (fused_) {
+        shared().word.store(events++, std::memory_order_release);
         continue;
       }
       std::uint8_t* claimed = producer.claim(static_cast<std::uint32_t>(count));
@@ -160,6 +175,7 @@ class RawWay {
   const std::vector<std::uint8_t> bytes_;
   const Placement placement_;
   const bool spins_;
+  const bool fused_;
   bool yields_ = false;  // each of the two's own
   void* memory_ = nullptr;
   int socket_ = -1;

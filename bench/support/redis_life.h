@@ -18,6 +18,7 @@
 
 #include "bench/support/redis_peer.h"
 #include "bench/support/servers.h"
+#include "bench/support/tmpfs.h"
 #include "shm/base/clock.h"
 
 namespace deja::bench {
@@ -26,9 +27,8 @@ class RedisLife {
  public:
   /// `more`: further arguments, "--appendonly", "yes" for instance.
   explicit RedisLife(std::vector<std::string> more) : more_(std::move(more)) {
-    char path[] = "/dev/shm/deja-bench-XXXXXX";
-    if (mkdtemp(path) == nullptr) give_up("no scratch directory");
-    directory_ = path;
+    directory_ = file_memory() + "/deja-bench-XXXXXX";
+    if (mkdtemp(directory_.data()) == nullptr) give_up("no scratch directory");
     start_s();
   }
   ~RedisLife() {

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "bench/support/servers.h"
+#include "bench/support/tmpfs.h"
 #include "shm/place_lock.h"
 #include "shm/segment.h"
 #include "tools/serve/start_report.h"
@@ -30,7 +31,7 @@ struct ServerOptions {
   bool http = false;
   bool console = false;
   /// Where a scratch directory for the journal is made, and one for a private Redis beside it;
-  /// empty: on tmpfs, with the rest.
+  /// empty: on tmpfs.
   std::string journal_under;
 };
 
@@ -39,8 +40,8 @@ class Server {
   explicit Server(const std::string& appliance)
       : Server(ServerOptions{appliance, false, false, ""}) {}
   explicit Server(const ServerOptions& options) {
-    directory_ = scratch("/dev/shm");
-    durable_ = options.journal_under.empty() ? directory_ : scratch(options.journal_under);
+    directory_ = scratch(kSharedMemory);
+    durable_ = scratch(options.journal_under.empty() ? file_memory() : options.journal_under);
     const auto port = [](bool wanted) { return wanted ? "127.0.0.1:0" : ""; };
     std::ofstream(directory_ + "/bench.toml")
         << "[listen]\nhttp = \"" << port(options.http) << "\"\nconsole = \""
@@ -96,13 +97,8 @@ class Server {
 
   [[nodiscard]] std::string socket() const { return directory_ + "/stream.sock"; }
   /// On 127.0.0.1.
-  [[nodiscard]] std::uint16_t http_port() const {
-    const auto segment_now = Segment::open(segment());
-    if (!segment_now.ok()) give_up("the appliance has no segment");
-    const auto report = StartReport::read(segment_now->path("report"));
-    if (!report.ok()) give_up("the appliance did not say where it listens");
-    return static_cast<std::uint16_t>(std::stoul(report->http.substr(report->http.rfind(':') + 1)));
-  }
+  [[nodiscard]] std::uint16_t http_port() const { return port_of(&StartReport::http); }
+  [[nodiscard]] std::uint16_t console_port() const { return port_of(&StartReport::console); }
   /// The supervisor's; all others are its children.
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
@@ -114,7 +110,7 @@ class Server {
   /// Ends all of it at once, where a stop would take long to flush what nobody wants.
   void kill_all() const {
     kill(pid_, SIGKILL);
-    for (const char* process : {"ingest", "worker-0", "keeper"}) {
+    for (const char* process : kProcesses) {
       if (const pid_t pid = holder(process); pid > 0) kill(pid, SIGKILL);
     }
   }
@@ -123,12 +119,22 @@ class Server {
     kill_all();
     waitpid(pid_, nullptr, 0);
     pid_ = -1;
-    for (const char* process : {"ingest", "worker-0", "keeper"}) {
+    for (const char* process : kProcesses) {
       while (holder(process) > 0) usleep(100);
     }
   }
 
  private:
+  static constexpr const char* kProcesses[] = {"ingest", "worker-0", "keeper", "console"};
+
+  [[nodiscard]] std::uint16_t port_of(std::string StartReport::*listener) const {
+    const auto segment_now = Segment::open(segment());
+    if (!segment_now.ok()) give_up("the appliance has no segment");
+    const auto report = StartReport::read(segment_now->path("report"));
+    if (!report.ok()) give_up("the appliance did not say where it listens");
+    const std::string& address = (*report).*listener;
+    return static_cast<std::uint16_t>(std::stoul(address.substr(address.rfind(':') + 1)));
+  }
   /// One whose supervisor was killed lives on, for a successor to take over.
   void end_private_redis() const {
     const std::string socket = durable_ + "/durable/redis.sock";

@@ -4,17 +4,14 @@ connection."""
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import xml.etree.ElementTree
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "bench")]
-from frame import plots  # noqa: E402
-from frame.queues import HOT, Costs, Setup, Simulation  # noqa: E402
+from fake_build import ROOT
+from frame import plots
+from frame.queues import HOT, Costs, Setup, Simulation
 
 FREE = {"ingest_ns": 0, "batch_ns": 0, "event_ns": 0, "publish_ns": 0, "cold_ns": 0, "handover_ns": 0}
 # One user sends more than a worker can apply: of 4 M/s 80 %, over a connection of his own.

@@ -6,6 +6,7 @@
 #include <ostream>
 #include <string>
 
+#include "shm/base/affinity.h"
 #include "shm/json_text.h"
 #include "tools/bench/bench_cores.h"
 #include "tools/bench/bench_host.h"
@@ -67,7 +68,7 @@ std::string findings_json(const BenchOptions& options, const ScratchAppliance& a
                           double load, const BenchFindings& findings) {
   std::string json = "{\"quick\":";
   json += options.quick ? "true" : "false";
-  json += ",\"cores\":" + std::to_string(usable_cores().size());
+  json += ",\"cores\":" + std::to_string(allowed_cores().size());
   json += ",\"load_average\":";
   append_json_number(json, load);
   json += ",\"profiles\":" + std::to_string(appliance.profiles());
@@ -119,9 +120,9 @@ int run_bench(const BenchOptions& options, std::ostream& out, std::ostream& err)
   ScratchAppliance& appliance = **made;
   if (!options.json) {
     out << "deja bench" << (options.quick ? " --quick (the figures mean nothing)" : "") << ": "
-        << usable_cores().size() << " cores, " << human_count(profiles) << " profiles of "
+        << allowed_cores().size() << " cores, " << human_count(profiles) << " profiles of "
         << human_count(appliance.geometry().block_bytes()) << " bytes, 20 features\n";
-    if (load > kLoadPerCore * static_cast<double>(usable_cores().size())) {
+    if (load > kLoadPerCore * static_cast<double>(allowed_cores().size())) {
       out << "others are at work here (load average " << value_text(load, "")
           << "): all of it is better on a quiet host\n";
     }

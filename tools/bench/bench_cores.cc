@@ -229,19 +229,8 @@ std::vector<double> wake_ups_ns(const std::vector<int>& cores, ScratchAppliance&
 
 }  // namespace
 
-std::vector<int> usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cores;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(static_cast<unsigned>(core), &set)) cores.push_back(core);
-  }
-  return cores;
-}
-
 void measure_cores(ScratchAppliance& appliance, bool quick, BenchFindings& into) {
-  const std::vector<int> cores = usable_cores();
+  const std::vector<int> cores = allowed_cores();
   if (cores.size() < 2) {
     for (const char* name : {"ring_throughput", "ring_round_trip", "line_round_trip", "wake_up"}) {
       into.not_measured.push_back({name, "this process may use one core only"});

@@ -3,15 +3,10 @@
 // run where it could before, afterwards.
 #pragma once
 
-#include <vector>
-
 #include "tools/bench/measured.h"
 #include "tools/bench/scratch_appliance.h"
 
 namespace deja {
-
-/// The cores that this process may use.
-[[nodiscard]] std::vector<int> usable_cores();
 
 /// With one core only it says so in `into.not_measured`.
 void measure_cores(ScratchAppliance& appliance, bool quick, BenchFindings& into);
