@@ -38,7 +38,7 @@ class Appliance:
     """`with Appliance(config_text) as shop:` — @NAMES@ in the text are filled in; @DIRECTORY@ is a
     scratch directory on /dev/shm."""
 
-    def __init__(self, config_text, keep_directory=None, environment=None, **fill):
+    def __init__(self, config_text, keep_directory=None, environment=None, programs=None, **fill):
         self.directory = pathlib.Path(keep_directory or tempfile.mkdtemp(prefix="deja-test-",
                                                                          dir="/dev/shm"))
         self.owns_directory = keep_directory is None
@@ -49,6 +49,7 @@ class Appliance:
         self.config = self.directory / f"{self.name}.toml"
         self.config.write_text(text)
         self.environment = {**os.environ, **(environment or {})}
+        self.programs = programs or BIN  # the folder that it is started from
         self.log = self.directory / f"{self.name}.log"
         self.process = None
 
@@ -56,7 +57,7 @@ class Appliance:
         read_end, write_end = os.pipe()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BIN / "deja"), "serve", "-c", str(self.config), "--ready-fd", str(write_end)],
+                [str(self.programs / "deja"), "serve", "-c", str(self.config), "--ready-fd", str(write_end)],
                 pass_fds=[write_end], stdout=log, stderr=log, env=self.environment)
         os.close(write_end)
         line = b""

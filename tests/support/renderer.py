@@ -7,7 +7,7 @@ import os
 
 from appliance import BIN
 
-DEJA_OK, DEJA_UNKNOWN, DEJA_BUSY = 0, 2, 3
+DEJA_OK, DEJA_UNKNOWN, DEJA_BUSY, DEJA_STALE = 0, 2, 3, 4
 FEATURES = ("views", "twice", "again")
 
 

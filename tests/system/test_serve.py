@@ -57,9 +57,9 @@ def served(listen="", features="", **options):
     return Appliance(text, listen=listen, features=features, **options)
 
 
-def view(appliance, user, item, **more):
+def view(appliance, user, item, headers=None, **more):
     status, answer, headers = appliance.post("/v1/track", {
-        "userId": user, "event": "Product Viewed", "properties": {"product_id": item}, **more})
+        "userId": user, "event": "Product Viewed", "properties": {"product_id": item}, **more}, headers)
     assert status == 200, answer
     return headers
 
@@ -118,6 +118,31 @@ def test_an_event_is_visible_everywhere_at_once():
         assert console(shop, "/v1/profiles/ada?at=yesterday")[0] == 400
         assert console(shop, "/nowhere")[0] == 404
         assert console(shop, "/readyz")[0] == 200
+
+
+def test_each_stage_of_an_event_s_way_is_timed():
+    stages = {"receive_commit": "ingest", "commit_applied": "ingest", "applied_durable": "keeper",
+              "durable_acked": "ingest", "applied_flushed": "keeper"}
+    with served() as shop:
+        view(shop, "ada", "p1")
+        name = 'deja_event_stage_seconds{stage="%s"}'
+
+        def counted(process, stage):
+            processes = {process["name"]: process for process in shop.stat()["processes"]}
+            return processes[process]["histograms"][name % stage]["count"]
+        # Nobody has waited for a durable ack yet.
+        eventually(lambda: all(counted(process, stage) > 0 for stage, process in stages.items()
+                               if stage != "durable_acked"))
+        assert counted("ingest", "durable_acked") == 0
+        assert counted("ingest", "receive_commit") == 1
+        assert counted("keeper", "applied_durable") == 1
+        view(shop, "ada", "p2", headers={"Deja-Ack": "durable"})
+        eventually(lambda: counted("ingest", "durable_acked") == 1)
+        shown = shop.deja("stat").stdout
+        metrics = console(shop, "/metrics")[1]
+        for stage, process in stages.items():
+            assert f'stage="{stage}"' in shown
+            assert f'deja_event_stage_seconds_count{{process="{process}",stage="{stage}"}}' in metrics
 
 
 def test_an_anonymous_visitor_is_found_as_anon():

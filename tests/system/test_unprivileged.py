@@ -177,7 +177,7 @@ def test_where_rings_may_not_have_their_memory_it_serves_without_them(programs, 
 # shm/segment_names.h: who maps each of them.
 FOR_READERS = ("superblock", "catalog.*", "profiles-*", "consumed-*", "report.*")
 FOR_SERVICE = ("settings.*", "process-*", "worker-*", "ids-*", "log-*", "verdict-*", "ring-*",
-               "ingest-*", "keeper.*", "durable.*", "return-*", "bell-*", "*.lock")
+               "ingest-*", "keeper.*", "durable.*", "return-*", "bell-*", "trace.*", "trace-*", "*.lock")
 FOR_ASKERS = ("asked.*",)  # a socket that renderers may write to
 
 

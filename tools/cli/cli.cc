@@ -10,7 +10,13 @@
 #include "tools/inspect/get.h"
 #include "tools/inspect/stat.h"
 #include "tools/replay/replay.h"
+#include "tools/serve/next_program.h"
+#include "tools/serve/reload.h"
 #include "tools/serve/serve.h"
+#include "tools/top/top.h"
+#include "tools/trace/trace.h"
+#include "tools/tune/tune.h"
+#include "tools/tune/tune_measure.h"
 #include "tools/validate.h"
 
 namespace deja {
@@ -94,6 +100,89 @@ void add_bench(CLI::App& app, BenchOptions& options) {
   add_json(verb, options.json, "as one line of JSON");
 }
 
+void add_tune_measure(CLI::App& verb, TuneMeasureOptions& options) {
+  CLI::App& measure = *verb.add_subcommand("measure", "what the host does to a thread's time");
+  measure.add_option("-c,--config", options.tune.config, "the config whose [cpu] names the cores");
+  measure.add_option("--cores", options.cores, "other cores, such as 2,3")->delimiter(',');
+  measure.add_option("--seconds", options.seconds, "how long each probe runs")
+      ->check(CLI::Range(0.1, 86'400.0))
+      ->capture_default_str();
+  measure.add_option("--label", options.label, "what this is called")->capture_default_str();
+  measure.add_option("--against", options.against, "a label that was measured before");
+  measure.add_flag("--around", options.around, "measure, apply, measure, revert");
+  measure.add_option("--output", options.output, "a directory for what is measured")
+      ->capture_default_str();
+  measure.add_option("--tool", options.tool, "beside our own probes")
+      ->check(CLI::IsMember({"auto", "rtla", "cyclictest", "none"}))
+      ->capture_default_str();
+  measure.add_option("--only", options.tune.selection.only, "of --around")->delimiter(',');
+  measure.add_option("--except", options.tune.selection.except, "of --around")->delimiter(',');
+  measure.add_option("--state", options.tune.state, "of --around")->capture_default_str();
+  add_json(measure, options.tune.json, "as one line of JSON");
+}
+
+void add_tune(CLI::App& app, TuneOptions& options, TuneMeasureOptions& measure) {
+  CLI::App& verb = *app.add_subcommand("tune", "the host: looked at, explained, set, given back");
+  verb.require_subcommand(1);
+  CLI::App& check = *verb.add_subcommand("check", "what is wanted, and what the host has");
+  CLI::App& explain = *verb.add_subcommand("explain", "a knob: what it does, and what it costs");
+  CLI::App& apply = *verb.add_subcommand("apply", "say what would be written, or write it");
+  CLI::App& revert = *verb.add_subcommand("revert", "give back what was there before");
+  add_tune_measure(verb, measure);
+  explain.add_option("KNOB", options.knob, "its name, as check has it")->required();
+  apply.add_flag("--yes", options.yes, "write it, and save what is there first");
+  for (CLI::App* each : {&check, &explain, &apply}) {
+    each->add_option("-c,--config", options.config, "the config whose [cpu] names the cores");
+  }
+  for (CLI::App* each : {&check, &apply, &revert}) {
+    each->add_option("--only", options.selection.only, "these knobs alone")->delimiter(',');
+    each->add_option("--except", options.selection.except, "not these, even in --only")
+        ->delimiter(',');
+  }
+  for (CLI::App* each : {&apply, &revert}) {
+    each->add_option("--state", options.state, "where what was there is saved")
+        ->capture_default_str();
+  }
+  for (CLI::App* each : {&check, &explain, &apply, &revert}) {
+    each->add_option("--root", options.root, "a directory with proc and sys in it")
+        ->capture_default_str();
+    add_json(*each, options.json, "as one line of JSON");
+  }
+}
+
+int run_tune(const CLI::App& verb, const TuneOptions& options, const TuneMeasureOptions& measure) {
+  if (verb.got_subcommand("measure")) return run_tune_measure(measure);
+  if (verb.got_subcommand("check")) return run_tune_check(options);
+  if (verb.got_subcommand("explain")) return run_tune_explain(options);
+  if (verb.got_subcommand("apply")) return run_tune_apply(options);
+  return run_tune_revert(options);
+}
+
+void add_top(CLI::App& app, TopOptions& options) {
+  CLI::App& verb = *app.add_subcommand("top", "the same, live: rates, lag, latency, processes");
+  verb.add_option("--interval", options.interval, "between two looks, such as 500ms or 2s")
+      ->capture_default_str();
+  verb.add_flag("--once", options.once, "one frame, of one interval");
+  add_appliance(verb, options.appliance);
+  add_json(verb, options.json, "each look as a line of what stat --json says");
+}
+
+void add_trace(CLI::App& app, TraceOptions& options) {
+  CLI::App& verb = *app.add_subcommand("trace", "follow single events through every stage");
+  verb.add_option("--sample", options.sample,
+                  "this part of all events, 0.01 or 1%; without --user: 1%");
+  verb.add_option("--user", options.user, "the events of a userId, or of anon:ID");
+  verb.add_option("--count", options.count, "end after so many events")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000'000}));
+  verb.add_option("--duration", options.duration, "follow what comes in a time such as 10s");
+  verb.add_option("--wait", options.wait, "for what is still to come of an event")
+      ->capture_default_str();
+  verb.add_option("--otlp", options.otlp,
+                  "send spans to a collector, http://127.0.0.1:4318/v1/traces, and print nothing");
+  add_appliance(verb, options.appliance);
+  add_json(verb, options.json, "each event as a line of JSON, also beside --otlp");
+}
+
 int run_dlq(const CLI::App& verb, const DlqOptions& options) {
   if (verb.got_subcommand("list")) return run_dlq_list(options);
   if (verb.got_subcommand("show")) return run_dlq_show(options);
@@ -104,7 +193,7 @@ int run_dlq(const CLI::App& verb, const DlqOptions& options) {
 
 int run_cli(int argument_count, char** arguments) {
   CLI::App app("deja: real-time personalization for one host", "deja");
-  app.set_version_flag("--version", "deja " DEJA_VERSION);
+  app.set_version_flag("--version", "deja " DEJA_VERSION " (segment layout " + layout_text() + ")");
   app.require_subcommand(1);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     return "deja: " + std::string(error.what()) + "\nRun " + failed->get_name() +
@@ -117,6 +206,14 @@ int run_cli(int argument_count, char** arguments) {
   serve_verb.add_option("--ready-fd", serve.ready_descriptor,
                         "descriptor that gets a line of JSON once it serves");
   add_json(serve_verb, serve.json, "that line on stdout, in place of text for people");
+
+  ReloadOptions reload;
+  CLI::App& reload_verb =
+      *app.add_subcommand("reload", "have the config read again, and a new program taken over to");
+  add_appliance(reload_verb, reload.appliance);
+  reload_verb.add_option("-c,--config", reload.config,
+                         "of the appliance that this config describes");
+  add_json(reload_verb, reload.json, "as JSON");
 
   ValidateOptions validate;
   CLI::App& validate_verb =
@@ -146,6 +243,12 @@ int run_cli(int argument_count, char** arguments) {
   add_appliance(stat_verb, stat.appliance);
   add_json(stat_verb, stat.json, "as JSON");
 
+  TopOptions top;
+  add_top(app, top);
+
+  TraceOptions trace;
+  add_trace(app, trace);
+
   StatOptions errors;
   CLI::App& errors_verb =
       *app.add_subcommand("errors", "distinct errors, and event names that matched nothing");
@@ -157,6 +260,10 @@ int run_cli(int argument_count, char** arguments) {
 
   BenchOptions bench;
   add_bench(app, bench);
+
+  TuneOptions tune;
+  TuneMeasureOptions tune_measure;
+  add_tune(app, tune, tune_measure);
 
   std::string help_for;
   CLI::App& help_verb = *app.add_subcommand("help", "what there is, or how a verb is used");
@@ -179,14 +286,18 @@ int run_cli(int argument_count, char** arguments) {
     return status == 0 ? 0 : 2;
   }
   if (serve_verb.parsed()) return run_serve(serve);
+  if (reload_verb.parsed()) return run_reload(reload);
   if (validate_verb.parsed()) return run_validate(validate, std::cout, std::cerr);
   if (get_verb.parsed()) return run_get(get);
   if (export_verb.parsed()) return run_export(exported);
   if (app.got_subcommand("replay")) return run_replay(replay);
   if (stat_verb.parsed()) return run_stat(stat);
+  if (app.got_subcommand("top")) return run_top(top);
+  if (app.got_subcommand("trace")) return run_trace(trace);
   if (errors_verb.parsed()) return run_errors(errors);
   if (app.got_subcommand("bench")) return run_bench(bench, std::cout, std::cerr);
   if (app.got_subcommand("dlq")) return run_dlq(*app.get_subcommand("dlq"), dlq);
+  if (app.got_subcommand("tune")) return run_tune(*app.get_subcommand("tune"), tune, tune_measure);
   const CLI::App* verb = nullptr;
   for (const CLI::App* candidate : app.get_subcommands({})) {
     if (candidate->get_name() == help_for) verb = candidate;

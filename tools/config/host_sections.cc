@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 
+#include "shm/base/affinity.h"
 #include "shm/base/cache_line.h"
 #include "tools/config/sections.h"
 
@@ -28,17 +29,6 @@ std::optional<std::string> read_directory(TableReader& reader) {
       "directory", *reader.take("directory"),
       "write an absolute path of at most " + std::to_string(kDirectoryBytesMax) + " bytes");
   return std::nullopt;
-}
-
-std::vector<int> cores_of_this_process() {
-  std::vector<int> cores;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return {0};
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(static_cast<unsigned>(core), &set)) cores.push_back(core);
-  }
-  return cores;
 }
 
 /// "auto", a count (that many, not pinned) or a list of cores.
@@ -188,7 +178,8 @@ void read_appliance(const TomlValue* section, Config& config, Mistakes& mistakes
 void read_cpu(const TomlValue* section, const LoadOptions& options, Config& config,
               Mistakes& mistakes) {
   TableReader reader(section, "[cpu]", mistakes);
-  const std::vector<int> cores = options.cpus.empty() ? cores_of_this_process() : options.cpus;
+  std::vector<int> cores = options.cpus.empty() ? allowed_cores() : options.cpus;
+  if (cores.empty()) cores = {0};
   // One core for ingest, one for keeper, Redis and renderers, the others for workers; on two cores
   // or one, everything shares them.
   const std::size_t auto_workers =

@@ -20,6 +20,7 @@ constexpr std::array kGroups = {
     Group{"log-", "logs"},
     Group{"return-", "return rings"},
     Group{"verdict-", "verdict rings"},
+    Group{"trace", "what deja trace follows"},
     Group{"", "positions, counters, catalog"},
 };
 

@@ -5,8 +5,9 @@
 #include "shm/base/clock.h"
 #include "shm/nearest_name.h"
 #include "tools/console/console_request.h"
+#include "tools/console/page_routes.h"
 #include "tools/console/prometheus.h"
-#include "tools/inspect/processes.h"
+#include "tools/inspect/appliance_state.h"
 #include "tools/replay/time_text.h"
 
 namespace deja {
@@ -114,9 +115,12 @@ HttpProgress ConsoleService::begin(const HttpRequest& request, std::int64_t rece
     return HttpProgress::kAnswered;
   }
   const bool profile = request.path.starts_with(kProfiles);
-  if (!profile && request.path != "/metrics") {
+  const bool page = is_page_path(request.path);
+  const bool stat = request.path == "/v1/stat";
+  if (!profile && !page && !stat && request.path != "/metrics") {
     write_error(answer, 404, "no_such_route",
-                "there are /v1/profiles/USER, /metrics, /healthz and /readyz");
+                "there are / (the live page), /v1/profiles/USER, /v1/stat, /metrics, /healthz and "
+                "/readyz");
     return HttpProgress::kAnswered;
   }
   attached();  // the keys are those of the incarnation that serves now
@@ -128,7 +132,13 @@ HttpProgress ConsoleService::begin(const HttpRequest& request, std::int64_t rece
     return HttpProgress::kAnswered;
   }
   if (!profile) {
-    answer_metrics(answer);
+    if (page) {
+      answer_page(request, answer);
+    } else if (stat) {
+      answer_stat(answer);
+    } else {
+      answer_metrics(answer);
+    }
     return HttpProgress::kAnswered;
   }
   waiting = {std::string(request.target), std::string(request.header("Deja-Token")), received_us, 0,
@@ -225,6 +235,17 @@ void ConsoleService::answer_metrics(HttpAnswer& answer) const {
   for (Lag& lag : log_lags(*segment, now_us)) lags.push_back(std::move(lag));
   answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
   answer.body = prometheus_text(read_processes(*segment), lags);
+}
+
+void ConsoleService::answer_stat(HttpAnswer& answer) const {
+  const auto segment = Segment::open(segment_path(which_));
+  if (!segment.ok()) {
+    retry_later(answer, "stale", "the appliance is stopped or just starting");
+    return;
+  }
+  answer.header("Cache-Control", "no-store");
+  add_browser_headers(answer);
+  answer.body = state_json(gather_state(*segment, segment_path(which_)));
 }
 
 void ConsoleService::answer_ready(HttpAnswer& answer) {

@@ -1,14 +1,17 @@
-// What deja-console answers: profiles, /metrics, /healthz, /readyz. An ordinary renderer with HTTP
-// in front: profiles come through libdeja, and after a restart of the appliance it attaches again.
-// One thread.
+// What deja-console answers: profiles, the live page, /v1/stat, /metrics, /healthz, /readyz. An
+// ordinary renderer with HTTP in front: profiles come through libdeja, and after a restart of the
+// appliance it attaches again. One thread.
 //
 //   GET /v1/profiles/USER[?fields=a,b][&at=INSTANT]   200 │ 404 unknown user │ 503 busy, stale
 //     Deja-Token in the request: at least as new as that, waited for up to kTokenWaitUs, else 503
 //     One who is not in memory is asked for, and waited for up to kStoreWaitUs, where the store may
 //     have him
+//   GET /v1/stat                                      200, what `deja stat --json` says
 //   GET /metrics                                      200, Prometheus's text
+//   GET /, /page/FILE                                 200 │ 304 known by its tag │ 404 no such file
 //   GET /healthz, /readyz                             200 │ readyz 503 unless it can serve
-// Where read keys are set, the first two need one (Basic's user name, or Bearer): else 401.
+// Where read keys are set, all but the last two need one (Basic's user name, or Bearer): else 401.
+// A browser asks its user for it.
 #pragma once
 
 #include <cstdint>
@@ -57,6 +60,7 @@ class ConsoleService final : public HttpService {
   /// Whether a user who is not in memory may be there soon.
   [[nodiscard]] bool may_come(ProfileRequest& request, const deja_key& key, std::int64_t now_us);
   void answer_metrics(HttpAnswer& answer) const;
+  void answer_stat(HttpAnswer& answer) const;
   void answer_ready(HttpAnswer& answer);
 
   ApplianceName which_;

@@ -51,6 +51,9 @@ std::string labels_of(std::string_view name, std::string_view process) {
   return labels + "}";
 }
 
+/// Prometheus wants seconds; a counter holds whole numbers, so it counts microseconds.
+constexpr std::string_view kMicroseconds = "_microseconds";
+
 /// Whether a name from a file may stand in the text at all.
 bool is_metric_name(std::string_view name) {
   if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
@@ -115,8 +118,15 @@ std::string prometheus_text(const std::vector<ProcessView>& processes,
     for (const auto& counter : process.counters) {
       const std::string_view family = counter_family(counter.name);
       if (!is_metric_name(family)) continue;
-      add_sample(families, family, counter.is_gauge ? "gauge" : "counter",
-                 labels_of(counter.name, process.name), std::to_string(counter.value));
+      const char* type = counter.is_gauge ? "gauge" : "counter";
+      const std::string labels = labels_of(counter.name, process.name);
+      if (family.ends_with(kMicroseconds)) {
+        const std::string_view stem = family.substr(0, family.size() - kMicroseconds.size());
+        add_sample(families, std::string(stem) + "_seconds", type, labels,
+                   seconds_text(static_cast<double>(counter.value) / 1e6));
+      } else {
+        add_sample(families, family, type, labels, std::to_string(counter.value));
+      }
     }
     for (const auto& histogram : process.histograms) {
       if (is_metric_name(counter_family(histogram.name))) {
@@ -133,6 +143,10 @@ std::string prometheus_text(const std::vector<ProcessView>& processes,
   }
   for (const Lag& lag : lags) {
     const std::string labels = "{queue=\"" + escaped(lag.name) + "\"}";
+    add_sample(families, "deja_queue_capacity_bytes", "gauge", labels,
+               std::to_string(lag.capacity_bytes));
+    add_sample(families, "deja_waiting_records", "gauge", labels,
+               std::to_string(lag.waiting_records));
     add_sample(families, "deja_waiting_bytes", "gauge", labels, std::to_string(lag.waiting_bytes));
     add_sample(families, "deja_waiting_age_seconds", "gauge", labels,
                seconds_text(static_cast<double>(lag.oldest_age_us) / 1e6));

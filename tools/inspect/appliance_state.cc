@@ -23,6 +23,8 @@ const char* state_name(SegmentState state) {
       return "stopped";
     case SegmentState::kSuperseded:
       return "superseded";
+    case SegmentState::kDrained:
+      return "drained";
   }
   return "unknown";
 }
@@ -32,8 +34,7 @@ constexpr std::int64_t kSilenceUs = 10'000'000;
 /// What nobody ended while whoever looks after it is gone: "unsupervised" where its other processes
 /// go on without, "abandoned" where none of them shows a sign of life. nullptr: it is looked after.
 const char* orphan_state(const SuperblockLayout& superblock, const ApplianceState& state) {
-  const SegmentState said = superblock.state.load(std::memory_order_acquire);
-  if (said == SegmentState::kStopped || said == SegmentState::kSuperseded) return nullptr;
+  if (has_ended(superblock.state.load(std::memory_order_acquire))) return nullptr;
   const auto is_gone = [&](std::int64_t pid, std::int64_t heartbeat_us) {
     // Without a process, or, where nobody buries it, without the sign of life due every second.
     return (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) ||
@@ -88,6 +89,8 @@ ApplianceState gather_state(const Segment& segment, const std::string& path) {
       std::uint64_t{superblock.blocks_per_shard - superblock.reuse_blocks} * superblock.shard_count;
   state.journal = static_cast<JournalState>(sum_of(state.processes, "deja_journal_state"));
   state.journal_segments = sum_of(state.processes, "deja_journal_segments");
+  state.journal_lag_events = sum_of(state.processes, "deja_journal_lag_events");
+  state.journal_lag_us = sum_of(state.processes, "deja_journal_lag_microseconds");
   state.flush_lag_events = sum_of(state.processes, "deja_flush_lag_events");
   state.flush_lag_us = sum_of(state.processes, "deja_flush_lag_microseconds");
   state.redis_connected = sum_of(state.processes, "deja_redis_connected") != 0;

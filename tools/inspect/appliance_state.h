@@ -31,6 +31,8 @@ struct ApplianceState {
   std::vector<Lag> logs;
   JournalState journal = JournalState::kStarting;
   std::uint64_t journal_segments = 0;
+  std::uint64_t journal_lag_events = 0;  ///< taken by the keeper, not confirmed by the disk
+  std::uint64_t journal_lag_us = 0;
   std::uint64_t flush_lag_events = 0;
   std::uint64_t flush_lag_us = 0;
   bool redis_connected = false;

@@ -32,6 +32,29 @@ std::int64_t age_of(const MappedFile& ring, std::uint64_t capacity_bytes, std::u
   return plausible ? now_us - instant_us : 0;
 }
 
+/// How many records lie in `waiting_bytes` from `position` on. What makes no sense ends the count:
+/// the producer may have written over it meanwhile.
+std::uint64_t records_in(const MappedFile& ring, std::uint64_t capacity_bytes,
+                         std::uint64_t position, std::uint64_t waiting_bytes) {
+  const std::uint8_t* data = ring.data() + sizeof(RingHeaderLayout);
+  std::uint64_t count = 0;
+  std::uint64_t counted_bytes = 0;
+  while (counted_bytes < waiting_bytes && count < kCountedRecordsMax) {
+    const std::uint64_t index = (position + counted_bytes) & (capacity_bytes - 1);
+    RingRecordLayout record{};
+    if (index + sizeof record > capacity_bytes) break;
+    std::memcpy(&record, data + index, sizeof record);
+    const std::uint64_t bytes = ring_record_bytes(record.size_bytes);
+    if (bytes > waiting_bytes - counted_bytes) break;
+    counted_bytes += bytes;
+    if (record.type != kRingPadding) ++count;
+  }
+  if (counted_bytes == 0 || counted_bytes == waiting_bytes) return count;
+  return static_cast<std::uint64_t>(static_cast<double>(count) *
+                                    static_cast<double>(waiting_bytes) /
+                                    static_cast<double>(counted_bytes));
+}
+
 Lag lag_of(const std::string& name, const MappedFile& ring, std::uint64_t consumed,
            std::uint64_t offset, std::int64_t now_us) {
   Lag lag;
@@ -43,6 +66,7 @@ Lag lag_of(const std::string& name, const MappedFile& ring, std::uint64_t consum
   lag.capacity_bytes = capacity;
   if (produced <= consumed || produced - consumed > capacity) return lag;
   lag.waiting_bytes = produced - consumed;
+  lag.waiting_records = records_in(ring, capacity, consumed, lag.waiting_bytes);
   lag.oldest_age_us = age_of(ring, capacity, consumed, offset, now_us);
   return lag;
 }

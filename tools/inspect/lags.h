@@ -1,6 +1,6 @@
-// How far behind each ring and each log is, as bytes and as the age of the oldest record that waits
-// in it. Read from shared memory that others go on writing: every position and record is checked,
-// and an odd one reads as no age. One thread.
+// How far behind each ring and each log is: as records, as bytes, and as the age of the oldest
+// record that waits in it. Read from shared memory that others go on writing: every position and
+// record is checked, and an odd one reads as no age. One thread.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,12 @@
 
 namespace deja {
 
+/// Records that are counted one by one: whoever looks each second must not read whole rings.
+inline constexpr std::uint64_t kCountedRecordsMax = 16'384;
+
 struct Lag {
-  std::string name;  ///< "ring-0-1", "log-0"
+  std::string name;                   ///< "ring-0-1", "log-0"
+  std::uint64_t waiting_records = 0;  ///< beyond kCountedRecordsMax estimated from their bytes
   std::uint64_t waiting_bytes = 0;
   std::uint64_t capacity_bytes = 0;
   std::int64_t oldest_age_us = 0;  ///< 0 when nothing waits, or it can't be told

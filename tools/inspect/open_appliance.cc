@@ -23,6 +23,17 @@ Result<ApplianceHandle> open_appliance(const ApplianceName& which) {
                0, remedy};
 }
 
+Result<Segment> open_segment(const ApplianceName& which) {
+  auto segment = Segment::open(segment_path(which));
+  if (segment.ok()) return segment;
+  Error error = segment.error();
+  if (error.error_number == ENOENT) {
+    error = {"no appliance \"" + which.name + "\" is served in " + which.directory, 0,
+             "Start it with deja serve -c FILE, or name another with --name and --directory"};
+  }
+  return error;
+}
+
 std::string segment_path(const ApplianceName& which) {
   return segment_directory(which.directory.c_str(), which.name.c_str()).text;
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "shm/base/result.h"
+#include "shm/segment.h"
 #include "tools/inspect/shown_profile.h"
 
 namespace deja {
@@ -15,6 +16,9 @@ struct ApplianceName {
 };
 
 [[nodiscard]] Result<ApplianceHandle> open_appliance(const ApplianceName& which);
+
+/// The segment of an appliance that is served, with the means of `deja stat`: its files.
+[[nodiscard]] Result<Segment> open_segment(const ApplianceName& which);
 
 /// "<directory>/deja-<name>".
 [[nodiscard]] std::string segment_path(const ApplianceName& which);

@@ -1,5 +1,9 @@
 #include "tools/inspect/processes.h"
 
+#include <signal.h>
+
+#include <cerrno>
+
 namespace deja {
 
 std::vector<ProcessView> read_processes(const Segment& segment) {
@@ -15,6 +19,31 @@ std::vector<ProcessView> read_processes(const Segment& segment) {
     processes.push_back(std::move(view.value()));
   }
   return processes;
+}
+
+Health health_of(const ProcessView& process, std::int64_t now_us) {
+  if (now_us - process.heartbeat_us > kSilentUs) {
+    // A number from a file, so it may be one that means many processes, or anybody.
+    const auto pid = static_cast<pid_t>(process.pid);
+    const bool is_there = pid > 0 && pid == process.pid && (kill(pid, 0) == 0 || errno != ESRCH);
+    return is_there ? Health::kSilent : Health::kGone;
+  }
+  const bool restarted = process.starts > 1 && now_us - process.started_us < kRestartedUs;
+  return restarted ? Health::kRestarted : Health::kAlive;
+}
+
+const char* health_word(Health health) {
+  switch (health) {
+    case Health::kRestarted:
+      return "restarted";
+    case Health::kSilent:
+      return "silent";
+    case Health::kGone:
+      return "gone";
+    case Health::kAlive:
+      break;
+  }
+  return "alive";
 }
 
 std::string_view counter_family(std::string_view name) {

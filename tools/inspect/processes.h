@@ -16,6 +16,20 @@ namespace deja {
 /// All process files of the segment whose process has started, by name.
 [[nodiscard]] std::vector<ProcessView> read_processes(const Segment& segment);
 
+/// How a process does, as far as it shows.
+enum class Health : std::uint8_t {
+  kAlive,
+  kRestarted,  ///< alive, but a life of its place ended less than kRestartedUs ago
+  kSilent,     ///< it is there, and gave no sign of life for kSilentUs: it hangs, or is stopped
+  kGone,       ///< silent, and there is no such process
+};
+/// Signs of life are due every 10 ms (of the supervisor: every second).
+inline constexpr std::int64_t kSilentUs = 2'000'000;
+inline constexpr std::int64_t kRestartedUs = 30'000'000;
+[[nodiscard]] Health health_of(const ProcessView& process, std::int64_t now_us);
+/// "alive", "restarted", "silent", "gone".
+[[nodiscard]] const char* health_word(Health health);
+
 /// A counter's name without labels: "deja_events_rejected_total{code=…}" → up to the brace.
 [[nodiscard]] std::string_view counter_family(std::string_view name);
 /// The value of a label in a counter's name, or empty: label_of("x{code=\"a\"}", "code") → "a".

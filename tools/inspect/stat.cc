@@ -11,17 +11,6 @@
 namespace deja {
 namespace {
 
-Result<Segment> open_segment(const ApplianceName& which) {
-  auto segment = Segment::open(segment_path(which));
-  if (segment.ok()) return segment;
-  Error error = segment.error();
-  if (error.error_number == ENOENT) {
-    error = {"no appliance \"" + which.name + "\" is served in " + which.directory, 0,
-             "Start it with deja serve -c FILE, or name another with --name and --directory"};
-  }
-  return error;
-}
-
 int complain(const Error& error) {
   std::fprintf(stderr, "deja: %s\n", error.message().c_str());
   return 1;

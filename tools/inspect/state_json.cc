@@ -52,11 +52,26 @@ void write_lags(Json& json, const char* name, const std::vector<Lag>& lags) {
   for (const Lag& lag : lags) {
     json.open(nullptr, '{');
     json.text("name", lag.name);
+    json.count("waiting_records", lag.waiting_records);
     json.count("waiting_bytes", lag.waiting_bytes);
     json.count("capacity_bytes", lag.capacity_bytes);
     json.number("fill", lag.fill());
     json.count("oldest_age_us", static_cast<std::uint64_t>(lag.oldest_age_us));
     json.close('}');
+  }
+  json.close(']');
+}
+
+/// Those that hold something, each as [what all in it lie below, how many]: who has two of these
+/// documents has the percentiles of the time between them.
+void write_buckets(Json& json, const HistogramCopy& copy) {
+  json.open("buckets_ns", '[');
+  for (std::uint32_t bucket = 0; bucket < copy.counts.size(); ++bucket) {
+    if (copy.counts[bucket] == 0) continue;
+    json.open(nullptr, '[');
+    json.count(nullptr, histogram_lower_bound(bucket + 1));
+    json.count(nullptr, copy.counts[bucket]);
+    json.close(']');
   }
   json.close(']');
 }
@@ -68,6 +83,7 @@ void write_process(Json& json, const ProcessView& process, std::int64_t now_us) 
   json.count("starts", process.starts);
   json.number("up_s", static_cast<double>(now_us - process.started_us) / 1e6);
   json.number("heartbeat_age_us", static_cast<double>(now_us - process.heartbeat_us));
+  json.text("health", health_word(health_of(process, now_us)));
   json.open("counters", '{');
   for (const auto& counter : process.counters) json.count(counter.name.c_str(), counter.value);
   json.close('}');
@@ -79,6 +95,7 @@ void write_process(Json& json, const ProcessView& process, std::int64_t now_us) 
     json.count("p99_ns", histogram.copy.quantile(0.99));
     json.count("p999_ns", histogram.copy.quantile(0.999));
     json.count("max_ns", histogram.copy.max);
+    write_buckets(json, histogram.copy);
     json.close('}');
   }
   json.close('}');
@@ -138,6 +155,8 @@ std::string state_json(const ApplianceState& state) {
   json.open("journal", '{');
   json.text("state", journal_word(state.journal));
   json.count("segments", state.journal_segments);
+  json.count("lag_events", state.journal_lag_events);
+  json.count("lag_us", state.journal_lag_us);
   json.close('}');
   json.open("redis", '{');
   json.truth("connected", state.redis_connected);

@@ -8,8 +8,8 @@ namespace deja {
 namespace {
 
 std::string lag_line(const Lag& lag) {
-  std::string text = padded(lag.name, 12) + human_bytes(lag.waiting_bytes) + " of " +
-                     human_bytes(lag.capacity_bytes) + " waiting";
+  std::string text = padded(lag.name, 12) + human_count(lag.waiting_records) + " waiting, " +
+                     human_bytes(lag.waiting_bytes) + " of " + human_bytes(lag.capacity_bytes);
   if (lag.oldest_age_us > 0) text += ", the oldest for " + human_age(lag.oldest_age_us);
   return text;
 }
@@ -22,7 +22,11 @@ std::string journal_text(const ApplianceState& state, const Style& style) {
   const std::string red(style.red);
   switch (state.journal) {
     case JournalState::kWriting:
-      return "written, " + human_count(state.journal_segments) + " segments";
+      return "written, " + human_count(state.journal_segments) + " segments, " +
+             human_count(state.journal_lag_events) + " events not on the disk" +
+             (state.journal_lag_us > 0
+                  ? ", the oldest for " + human_age(static_cast<std::int64_t>(state.journal_lag_us))
+                  : "");
     case JournalState::kFull:
       return red + "its disk is full: durable acks are refused until it has room" + style.plain;
     case JournalState::kFailed:
@@ -45,11 +49,10 @@ std::string state_text(const ApplianceState& state, const Style& style) {
   };
   text += std::string(style.bold) + state.name + style.plain + " is " + state.state + ", up " +
           human_age(state.up_us) + "\n";
-  constexpr std::int64_t kHeartbeatUsMax = 2'000'000;
   if (std::string_view(state.state) == "unsupervised") {
     text += std::string(style.red) + "  its supervisor is gone, the others serve on: " +
             "start deja serve again, it adopts them" + style.plain + "\n";
-  } else if (state.heartbeat_age_us > kHeartbeatUsMax) {
+  } else if (state.heartbeat_age_us > kSilentUs) {
     text += std::string(style.red) + "  its supervisor gave no sign of life for " +
             human_age(state.heartbeat_age_us) + "; start deja serve again" + style.plain + "\n";
   }
@@ -118,8 +121,19 @@ std::string state_text(const ApplianceState& state, const Style& style) {
     std::string line = "process " + padded(std::to_string(process.pid), 8) + "up " +
                        human_age(state.now_us - process.started_us);
     if (process.starts > 1) line += ", started " + std::to_string(process.starts) + " times";
-    if (age_us > kHeartbeatUsMax) {
-      line += std::string(style.red) + ", no sign of life for " + human_age(age_us) + style.plain;
+    switch (health_of(process, state.now_us)) {
+      case Health::kGone:
+        line += std::string(style.red) + ", gone; its last sign of life was " + human_age(age_us) +
+                " ago" + style.plain;
+        break;
+      case Health::kSilent:
+        line += std::string(style.red) + ", no sign of life for " + human_age(age_us) + style.plain;
+        break;
+      case Health::kRestarted:
+        line += std::string(style.red) + ", the one before it ended just now" + style.plain;
+        break;
+      case Health::kAlive:
+        break;
     }
     row(process.name, line);
   }

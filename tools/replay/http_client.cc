@@ -49,7 +49,13 @@ Number number_of(std::string_view text, Number otherwise) {
   return result.ec == std::errc{} ? number : otherwise;
 }
 
-Result<Descriptor> connect_unix(const std::string& path) {
+void set_patience(const Descriptor& socket, int seconds) {
+  const timeval patience{seconds, 0};
+  setsockopt(socket.number(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(socket.number(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
+Result<Descriptor> connect_unix(const std::string& path, int patience_s) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   if (path.size() >= sizeof name.sun_path) {
@@ -57,13 +63,14 @@ Result<Descriptor> connect_unix(const std::string& path) {
   }
   std::memcpy(name.sun_path, path.data(), path.size());
   Descriptor made(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  set_patience(made, patience_s);
   if (::connect(made.number(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
     return system_error("connect to unix:" + path, "Is the appliance serving? See deja stat");
   }
   return made;
 }
 
-Result<Descriptor> connect_tcp(const std::string& address) {
+Result<Descriptor> connect_tcp(const std::string& address, int patience_s) {
   const std::size_t colon = address.rfind(':');
   if (colon == std::string::npos) {
     return Error{"\"" + address + "\" is no address", 0, "Write HOST:PORT or unix:PATH"};
@@ -81,6 +88,7 @@ Result<Descriptor> connect_tcp(const std::string& address) {
   int reason = 0;
   for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
     made = Descriptor(socket(entry->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    set_patience(made, patience_s);
     if (::connect(made.number(), entry->ai_addr, entry->ai_addrlen) == 0) break;
     reason = errno;
     made.reset();
@@ -96,20 +104,17 @@ Result<Descriptor> connect_tcp(const std::string& address) {
 
 }  // namespace
 
-HttpClient::HttpClient(std::string address, const std::string& write_key)
-    : address_(std::move(address)) {
+HttpClient::HttpClient(std::string address, const std::string& write_key, int patience_s)
+    : address_(std::move(address)), patience_s_(patience_s) {
   if (!write_key.empty()) add_header("Authorization: Basic " + base64(write_key + ":"));
 }
 
 Status HttpClient::connect() {
   unread_.clear();
-  auto made =
-      address_.starts_with("unix:") ? connect_unix(address_.substr(5)) : connect_tcp(address_);
+  auto made = address_.starts_with("unix:") ? connect_unix(address_.substr(5), patience_s_)
+                                            : connect_tcp(address_, patience_s_);
   if (!made.ok()) return made.error();
   socket_ = std::move(made.value());
-  const timeval patience{60, 0};
-  setsockopt(socket_.number(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  setsockopt(socket_.number(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   return Done{};
 }
 

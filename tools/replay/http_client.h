@@ -23,8 +23,9 @@ struct HttpReply {
 
 class HttpClient {
  public:
-  /// "127.0.0.1:8080", "[::1]:8080", "shop.example:8080" or "unix:/path".
-  HttpClient(std::string address, const std::string& write_key);
+  /// "127.0.0.1:8080", "[::1]:8080", "shop.example:8080" or "unix:/path". `patience_s`: for each
+  /// connecting, and each piece sent or received.
+  HttpClient(std::string address, const std::string& write_key, int patience_s = 60);
 
   /// A line of every request from now on, without its end.
   void add_header(const std::string& line) { headers_ += line + "\r\n"; }
@@ -41,6 +42,7 @@ class HttpClient {
  private:
   Status connect();
   std::string address_;
+  int patience_s_;
   std::string headers_;  ///< lines of every request, with their ends
   Descriptor socket_;
   std::string unread_;

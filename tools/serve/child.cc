@@ -23,6 +23,10 @@ namespace {
   for (const int number : {SIGINT, SIGTERM, SIGPIPE, SIGHUP}) ::signal(number, SIG_DFL);
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) dup2(null, STDIN_FILENO);
+  if (command.output >= 0) {
+    dup2(command.output, STDOUT_FILENO);
+    dup2(command.output, STDERR_FILENO);
+  }
   for (const int descriptor : command.inherited) fcntl(descriptor, F_SETFD, 0);
   execvp(command.program.c_str(), arguments);
   const int reason = errno;
@@ -85,7 +89,12 @@ std::optional<Child> Child::adopt(const std::function<pid_t()>& holder) {
     const pid_t pid = holder();
     if (pid <= 0) return std::nullopt;
     Descriptor pidfd = open_pidfd(pid);
-    if (pidfd.open() && holder() == pid) return Child(pid, std::move(pidfd), true);
+    if (!pidfd.open() || holder() != pid) continue;
+    // A program before this one in the same process may have started it: then it is our child.
+    siginfo_t info{};
+    const bool ours =
+        waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    return Child(pid, std::move(pidfd), !ours);
   }
   return std::nullopt;
 }

@@ -21,6 +21,7 @@ struct ChildCommand {
   std::string program;  ///< a path; without "/" looked up in PATH
   std::vector<std::string> arguments;
   std::vector<int> inherited;  ///< descriptors that stay open, under the same numbers
+  int output = -1;             ///< where all it says goes; -1: where ours goes
 };
 
 class Child {

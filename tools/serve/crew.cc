@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -31,6 +32,8 @@ Crew::Crew() {
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signals_ = Descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
 }
 
 Crew::~Crew() {
@@ -49,6 +52,7 @@ void Crew::settle(Place& place, Child child) {
   place.started_ns = steady_ns();
   place.pulse.begin(place.started_ns);
   place.hung = false;
+  place.replaced = false;
   if (place.process || place.post.process_file.empty()) return;
   auto process = MappedFile::open(place.post.process_file, MappedFile::Mode::kReadOnly,
                                   sizeof(ProcessHeaderLayout));
@@ -81,7 +85,8 @@ Status Crew::fill(Post post) {
   Status launched = launch(*place);
   if (!launched.ok()) {
     if (launched.error().error_number != EAGAIN) return launched;
-    place->restart_at_ns = steady_ns() + kAskAgainNs;
+    place->ended_ns = steady_ns();
+    place->restart_at_ns = place->ended_ns + kAskAgainNs;
   }
   places_.push_back(std::move(place));
   return Done{};
@@ -102,6 +107,20 @@ std::optional<pid_t> Crew::pid(const std::string& name) const {
   return std::nullopt;
 }
 
+void Crew::replace(const std::string& name) {
+  for (const auto& place : places_) {
+    if (place->post.name != name || !place->child) continue;
+    place->replaced = true;
+    place->child->signal(SIGTERM);
+  }
+}
+
+std::vector<std::string> Crew::names() const {
+  std::vector<std::string> names;
+  for (const auto& place : places_) names.push_back(place->post.name);
+  return names;
+}
+
 bool Crew::adopted(const std::string& name) const {
   return std::any_of(places_.begin(), places_.end(), [&](const std::unique_ptr<Place>& place) {
     return place->post.name == name && place->child && place->child->adopted();
@@ -117,9 +136,19 @@ bool Crew::hopeless() const {
          });
 }
 
+bool Crew::alive() const {
+  const std::int64_t now_ns = steady_ns();
+  return std::all_of(places_.begin(), places_.end(), [&](const std::unique_ptr<Place>& place) {
+    if (place->post.process_file.empty()) return true;
+    return place->child ? !place->hung : now_ns - place->ended_ns <= place->post.bounds.start_ns;
+  });
+}
+
 void Crew::take_signals() {
   signalfd_siginfo info{};
-  while (read(signals_.number(), &info, sizeof info) == sizeof info) stop_requested_ = true;
+  while (read(signals_.number(), &info, sizeof info) == sizeof info) {
+    (info.ssi_signo == SIGHUP ? reload_requested_ : stop_requested_) = true;
+  }
 }
 
 void Crew::reap(Place& place) {
@@ -128,6 +157,9 @@ void Crew::reap(Place& place) {
   const pid_t pid = place.child->pid();
   place.child.reset();
   const std::int64_t now_ns = steady_ns();
+  place.ended_ns = now_ns;
+  place.restart_at_ns = now_ns;
+  if (place.replaced && !place.hung) return;
   const std::int64_t wait_ns = place.backoff.next_ns(now_ns - place.started_ns);
   place.restart_at_ns = now_ns + wait_ns;
   const std::string how = place.hung ? "gave no sign of life and was killed" : end.how;

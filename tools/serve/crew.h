@@ -1,8 +1,8 @@
 // The processes of an appliance and how they are kept alive: a dead one is started again
 // (backoff.h) and said so on stderr; one that hangs is killed first, never stolen from; all are
 // asked to stop in order, and killed when they do not. Who is there already, because a supervisor
-// before this one was killed, is adopted. Signals that ask the supervisor to stop (TERM, INT, HUP)
-// arrive here too, as a flag. One thread.
+// before this one was killed, is adopted. Signals that ask the supervisor to stop (TERM, INT) or to
+// reload (HUP) arrive here too, as flags. One thread.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shm/mapped_file.h"
@@ -37,7 +38,8 @@ class Crew {
   /// Deaths in a row after which a start-up is given up.
   static constexpr int kFailuresMax = 4;
 
-  /// Blocks TERM, INT and HUP in this thread and receives them through a descriptor.
+  /// Blocks TERM, INT and HUP in this thread and receives them through a descriptor. Buries what a
+  /// program before this one in the same process had started and nobody waited for.
   Crew();
   /// Kills whom nobody stopped.
   ~Crew();
@@ -69,8 +71,17 @@ class Crew {
 
   /// A child dies again and again, or there is none.
   [[nodiscard]] bool hopeless() const;
+  /// Every watched child shows signs of life, or has not been missing for longer than a start may
+  /// take. Not so: one hangs and its kill does nothing, or one can't be started any more.
+  [[nodiscard]] bool alive() const;
   [[nodiscard]] bool stop_requested() const { return stop_requested_; }
+  /// Whether a reload was asked for since the last call.
+  [[nodiscard]] bool take_reload_request() { return std::exchange(reload_requested_, false); }
   [[nodiscard]] std::optional<pid_t> pid(const std::string& name) const;
+  /// Who has the post is asked to end, and another is started in its place; no death is counted.
+  void replace(const std::string& name);
+  /// All posts by name.
+  [[nodiscard]] std::vector<std::string> names() const;
   /// The post is filled by a process of an earlier supervisor's.
   [[nodiscard]] bool adopted(const std::string& name) const;
 
@@ -86,8 +97,10 @@ class Crew {
     Backoff backoff;
     std::optional<MappedFile> process;
     Pulse pulse;
-    bool hung = false;  ///< its last holder, or the one at hand, was killed for hanging
+    bool replaced = false;  ///< its holder was asked to end, so that another is started
+    bool hung = false;      ///< its last holder, or the one at hand, was killed for hanging
     std::int64_t started_ns = 0;
+    std::int64_t ended_ns = 0;  ///< since when nobody fills it
     std::int64_t restart_at_ns = 0;
     std::string last_death;
   };
@@ -103,6 +116,7 @@ class Crew {
   std::vector<std::unique_ptr<Place>> places_;
   Descriptor signals_;
   bool stop_requested_ = false;
+  bool reload_requested_ = false;
   std::function<void()> on_pass_ = [] {};
   std::function<void(const std::string&)> on_death_ = [](const std::string&) {};
   std::function<void(const std::string&)> on_start_ = [](const std::string&) {};

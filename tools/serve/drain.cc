@@ -103,7 +103,7 @@ Status drain_segment(Crew& crew, const Segment& old, const std::string& segment_
   remove_sockets(old);
   auto superblock = old.map_superblock_for_writing();
   if (!superblock.ok()) return superblock.error();
-  superblock->at<SuperblockLayout>()->state.store(SegmentState::kStopped,
+  superblock->at<SuperblockLayout>()->state.store(SegmentState::kDrained,
                                                   std::memory_order_release);
   return Done{};
 }

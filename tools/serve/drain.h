@@ -1,6 +1,6 @@
 // Brings a segment that can't be gone on with to its end: its ingest is stopped, its keeper and
 // workers (adopted, or started again under the old superblock) apply and flush what was accepted,
-// and it is marked stopped. Start-up code; one thread.
+// and it is marked drained. Start-up code; one thread.
 #pragma once
 
 #include <string>

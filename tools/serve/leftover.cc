@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shm/place_lock.h"
+#include "shm/segment_names.h"
 #include "tools/serve/posts.h"
 
 namespace deja {
@@ -66,7 +67,14 @@ pid_t foreign_keeper(const std::string& durability_directory,
 }
 
 std::unique_ptr<Segment> find_leftover(const std::string& segment_directory) {
-  if (access((segment_directory + "/superblock").c_str(), F_OK) != 0) return nullptr;
+  const std::string name = segment_directory + "/" + kSuperblockFile;
+  if (access(name.c_str(), F_OK) != 0) return nullptr;
+  if (const auto superblock =
+          MappedFile::open(name, MappedFile::Mode::kReadOnly, sizeof(SuperblockLayout));
+      superblock.ok() && has_ended(superblock->at<const SuperblockLayout>()->state.load(
+                             std::memory_order_acquire))) {
+    return nullptr;  // whatever its layout is
+  }
   auto opened = Segment::open(segment_directory);
   if (!opened.ok()) {
     std::fprintf(stderr, "deja: can't go on with what the last deja serve left: %s\n",
@@ -74,15 +82,6 @@ std::unique_ptr<Segment> find_leftover(const std::string& segment_directory) {
     return nullptr;
   }
   auto segment = std::make_unique<Segment>(std::move(opened.value()));
-  switch (segment->superblock().state.load(std::memory_order_acquire)) {
-    case SegmentState::kStarting:
-    case SegmentState::kServing:
-    case SegmentState::kDraining:
-      break;
-    case SegmentState::kStopped:
-    case SegmentState::kSuperseded:
-      return nullptr;
-  }
   if (!is_of_this_boot(segment->superblock())) {
     std::fprintf(stderr, "deja: %s is of another boot and can't be used; going on from Redis\n",
                  segment_directory.c_str());

@@ -1,5 +1,6 @@
 #include "tools/serve/listeners.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -19,11 +20,21 @@ ListenAddress address_of(const std::string& text, const ListenAddress& otherwise
   return address != nullptr && address->kind == otherwise.kind ? *address : otherwise;
 }
 
+/// Whether a socket at `socket` (its real address) is one for `wanted`, which may leave the port
+/// open.
+bool is_at(const ListenAddress& wanted, const std::string& socket) {
+  const auto parsed = parse_listen_address(socket);
+  const auto* address = std::get_if<ListenAddress>(&parsed);
+  return address != nullptr && address->kind == wanted.kind && address->host == wanted.host &&
+         (address->port == wanted.port || wanted.port == 0);
+}
+
 }  // namespace
 
 Listeners::Listeners(const ListenConfig& config) {
   const auto take = [](const std::vector<ListenAddress>& addresses, std::vector<Listener>& into) {
-    for (const ListenAddress& address : addresses) into.push_back({address, address, {}, false, 0});
+    for (const ListenAddress& address : addresses)
+      into.push_back({address, address, {}, false, false, 0});
   };
   take(config.http, http_);
   take(config.stream, streams_);
@@ -42,8 +53,72 @@ void Listeners::go_on_from(const StartReport& report) {
   take({report.console}, console_);
 }
 
+template <typename Self>
+auto Listeners::all(Self& self) {
+  std::vector<decltype(&self.http_[0])> listeners;
+  for (auto* list : {&self.http_, &self.streams_, &self.console_}) {
+    for (auto& listener : *list) listeners.push_back(&listener);
+  }
+  return listeners;
+}
+
+bool Listeners::has(const ListenAddress& configured) const {
+  const auto listeners = all(*this);
+  return std::any_of(listeners.begin(), listeners.end(), [&](const Listener* listener) {
+    return listener->configured.text == configured.text;
+  });
+}
+
+Status Listeners::open_beyond(const Listeners& old) {
+  for (Listener* listener : all(*this)) {
+    if (old.has(listener->configured)) continue;
+    if (Status opened = open(*listener); !opened.ok()) return opened;
+  }
+  return Done{};
+}
+
+void Listeners::take_over(Listeners& old) {
+  for (Listener* listener : all(*this)) {
+    if (listener->socket) continue;
+    for (Listener* before : all(old)) {
+      if (before->configured.text != listener->configured.text || before->taken) continue;
+      listener->socket = std::exchange(before->socket, std::nullopt);
+      listener->real = before->real;
+      listener->was_ours = true;
+      before->taken = true;
+      break;
+    }
+  }
+  inherited_ = std::exchange(old.inherited_, {});
+}
+
+std::vector<int> Listeners::descriptors() const {
+  std::vector<int> descriptors;
+  for (const Listener* listener : all(*this)) {
+    if (listener->socket) descriptors.push_back(listener->socket->descriptor());
+  }
+  for (const ListeningSocket& socket : inherited_) descriptors.push_back(socket.descriptor());
+  return descriptors;
+}
+
+void Listeners::inherit(const std::vector<int>& descriptors) {
+  for (const int descriptor : descriptors) {
+    auto socket = ListeningSocket::inherited(descriptor);
+    if (socket) inherited_.push_back(std::move(*socket));
+  }
+}
+
 Status Listeners::open(Listener& listener) {
   if (listener.socket) return Done{};
+  const auto mine = std::find_if(inherited_.begin(), inherited_.end(), [&](const auto& socket) {
+    return is_at(listener.real, socket.address());
+  });
+  if (mine != inherited_.end()) {
+    listener.real = address_of(mine->address(), listener.configured);
+    listener.socket.emplace(std::move(*mine));
+    inherited_.erase(mine);
+    return Done{};
+  }
   auto socket = ListeningSocket::open(listener.real);
   if (!socket.ok() && listener.was_ours && socket.error().error_number == EADDRINUSE) {
     if (listener.asked_ns == 0) listener.asked_ns = steady_ns();
@@ -104,11 +179,10 @@ void Listeners::describe(StartReport& report) const {
 }
 
 void Listeners::close() {
-  for (auto* listeners : {&http_, &streams_, &console_}) {
-    for (Listener& listener : *listeners) {
-      listener.socket.reset();
-      ListeningSocket::remove_dead(listener.real);
-    }
+  inherited_.clear();
+  for (Listener* listener : all(*this)) {
+    listener->socket.reset();
+    ListeningSocket::remove_dead(listener->real);
   }
 }
 

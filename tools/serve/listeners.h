@@ -27,6 +27,16 @@ class Listeners {
   /// Takes the real ports from the report of a segment that is gone on with.
   void go_on_from(const StartReport& report);
 
+  /// Opens what `old` does not have, whose the addresses are until take_over().
+  Status open_beyond(const Listeners& old);
+  /// Takes the sockets, and the ports that it was given, of the addresses that both have; what is
+  /// left of `old` is closed with it.
+  void take_over(Listeners& old);
+
+  /// The sockets that are open, for the process's next program; which takes them here.
+  [[nodiscard]] std::vector<int> descriptors() const;
+  void inherit(const std::vector<int>& descriptors);
+
   /// Open what is not open yet. EAGAIN: an address that was ours is not free yet, ask again.
   Status open_events();
   Status open_console();
@@ -50,14 +60,19 @@ class Listeners {
     ListenAddress real;  ///< the port too
     std::optional<ListeningSocket> socket;
     bool was_ours = false;
+    bool taken = false;         ///< by the Listeners after these
     std::int64_t asked_ns = 0;  ///< first in vain
   };
-  static Status open(std::vector<Listener>& listeners);
-  static Status open(Listener& listener);
+  Status open(std::vector<Listener>& listeners);
+  Status open(Listener& listener);
+  template <typename Self>
+  static auto all(Self& self);
+  [[nodiscard]] bool has(const ListenAddress& configured) const;
 
   std::vector<Listener> http_;
   std::vector<Listener> streams_;
   std::vector<Listener> console_;
+  std::vector<ListeningSocket> inherited_;  ///< of the program before, not yet asked for
 };
 
 }  // namespace deja

@@ -1,6 +1,7 @@
 #include "tools/serve/listening_socket.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,11 +59,44 @@ void ListeningSocket::remove_dead(const ListenAddress& address) {
     return;
   }
   std::memcpy(name.sun_path, address.host.data(), address.host.size());
-  if (!somebody_listens(name)) unlink(address.host.c_str());
+  if (!goes_on_listening(name)) unlink(address.host.c_str());
 }
 
 ListeningSocket::~ListeningSocket() {
   if (descriptor_.open() && !unix_path_.empty()) unlink(unix_path_.c_str());
+}
+
+void ListeningSocket::take_address(const sockaddr_storage& name) {
+  char host[INET6_ADDRSTRLEN] = {};
+  if (name.ss_family == AF_UNIX) {
+    const auto& un = reinterpret_cast<const sockaddr_un&>(name);
+    unix_path_.assign(un.sun_path, strnlen(un.sun_path, sizeof un.sun_path));
+    address_ = "unix:" + unix_path_;
+  } else if (name.ss_family == AF_INET6) {
+    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(name);
+    inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof host);
+    address_ = "[" + std::string(host) + "]:" + std::to_string(ntohs(in6.sin6_port));
+  } else {
+    const auto& in4 = reinterpret_cast<const sockaddr_in&>(name);
+    inet_ntop(AF_INET, &in4.sin_addr, host, sizeof host);
+    address_ = std::string(host) + ":" + std::to_string(ntohs(in4.sin_port));
+  }
+}
+
+std::optional<ListeningSocket> ListeningSocket::inherited(int descriptor) {
+  int listens = 0;
+  socklen_t bytes = sizeof listens;
+  sockaddr_storage name{};
+  socklen_t name_bytes = sizeof name;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) != 0 || listens != 1 ||
+      getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &name_bytes) != 0) {
+    return std::nullopt;
+  }
+  fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  ListeningSocket made;
+  made.descriptor_ = Descriptor(descriptor);
+  made.take_address(name);
+  return made;
 }
 
 Result<ListeningSocket> ListeningSocket::open(const ListenAddress& address) {
@@ -109,9 +143,7 @@ Result<ListeningSocket> ListeningSocket::open_tcp(const ListenAddress& address) 
   }
   name_bytes = sizeof name;
   getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &name_bytes);
-  const std::uint16_t port = ntohs(six ? reinterpret_cast<sockaddr_in6*>(&name)->sin6_port
-                                       : reinterpret_cast<sockaddr_in*>(&name)->sin_port);
-  made.address_ = (six ? "[" + address.host + "]" : address.host) + ":" + std::to_string(port);
+  made.take_address(name);
   return made;
 }
 

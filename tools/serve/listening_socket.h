@@ -2,6 +2,9 @@
 // connection made meanwhile waits in the backlog. Start-up code; one thread.
 #pragma once
 
+#include <sys/socket.h>
+
+#include <optional>
 #include <string>
 
 #include "shm/base/descriptor.h"
@@ -16,7 +19,12 @@ class ListeningSocket {
   /// any more is removed first; one in use is an error.
   [[nodiscard]] static Result<ListeningSocket> open(const ListenAddress& address);
 
-  /// Removes the file of a unix socket that nobody listens on; anything else stays.
+  /// One that a program before this one in the same process listened on; nothing where the
+  /// descriptor is no listening socket.
+  [[nodiscard]] static std::optional<ListeningSocket> inherited(int descriptor);
+
+  /// Removes the file of a unix socket that nobody listens on; anything else stays. Waits up to two
+  /// seconds for one who ended a moment ago and seems to listen still.
   static void remove_dead(const ListenAddress& address);
 
   ListeningSocket(ListeningSocket&&) noexcept = default;
@@ -30,6 +38,7 @@ class ListeningSocket {
 
  private:
   ListeningSocket() = default;
+  void take_address(const sockaddr_storage& name);
   [[nodiscard]] static Result<ListeningSocket> open_tcp(const ListenAddress& address);
   [[nodiscard]] static Result<ListeningSocket> open_unix(const ListenAddress& address);
 

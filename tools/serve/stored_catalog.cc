@@ -1,14 +1,12 @@
 #include "tools/serve/stored_catalog.h"
 
 #include <capnp/serialize.h>
-#include <fcntl.h>
-#include <stdio.h>
 
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
-#include "shm/base/descriptor.h"
+#include "tools/serve/replace_file.h"
 
 namespace deja {
 namespace {
@@ -44,15 +42,8 @@ std::vector<ConfigChange> changes_since(const std::string& path,
 }
 
 Status store_catalog(const std::string& path, const std::vector<std::uint8_t>& catalog) {
-  const std::string made_path = path + ".new";
-  const Descriptor file(open(made_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file.open() ||
-      write(file.number(), catalog.data(), catalog.size()) !=
-          static_cast<ssize_t>(catalog.size()) ||
-      fsync(file.number()) != 0 || rename(made_path.c_str(), path.c_str()) != 0) {
-    return system_error("write " + path);
-  }
-  return Done{};
+  return replace_file(path, {reinterpret_cast<const char*>(catalog.data()), catalog.size()},
+                      ReplaceTo::kDisk);
 }
 
 }  // namespace deja

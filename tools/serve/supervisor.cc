@@ -14,7 +14,6 @@
 #include "tools/serve/ingest_user.h"
 #include "tools/serve/leftover.h"
 #include "tools/serve/notify.h"
-#include "tools/serve/posts.h"
 #include "tools/serve/ready.h"
 #include "tools/serve/same_segment.h"
 #include "tools/serve/stored_catalog.h"
@@ -40,12 +39,19 @@ Supervisor::Supervisor(Config config, const Options& options)
           segment_directory(config_.appliance.directory.c_str(), config_.appliance.name.c_str())
               .text),
       listeners_(config_.listen) {
+  if (const auto sockets = take_inheritance()) {
+    taken_over_ = true;
+    listeners_.inherit(*sockets);
+    options_.ready_descriptor = -1;  // it was told already, and its number may be another's now
+  }
   crew_.on_pass([this] {
     const std::int64_t now_us = wall_us();
-    if (superblock_ != nullptr) {
-      superblock_->at<SuperblockLayout>()->heartbeat_us.store(now_us, std::memory_order_relaxed);
+    for (MappedFile* superblock : {superblock_.get(), old_superblock_}) {
+      if (superblock == nullptr) continue;
+      superblock->at<SuperblockLayout>()->heartbeat_us.store(now_us, std::memory_order_relaxed);
     }
     if (process_ != nullptr) process_->heartbeat(now_us);
+    watchdog_.pass(steady_ns(), crew_.alive());
   });
   crew_.on_death([this](const std::string& sentence) {
     if (process_ != nullptr) process_->error(sentence);
@@ -59,16 +65,24 @@ Supervisor::Supervisor(Config config, const Options& options)
 Supervisor::~Supervisor() = default;
 
 int Supervisor::run() {
-  const Status started = start();
+  Status started = start();
+  if (started.ok() && taken_over_) {
+    started = replace_programs();
+    if (started.ok()) tell_outcome({0, true, "deja " DEJA_VERSION " has taken over"});
+  }
   if (!started.ok()) {
     const bool asked = crew_.stop_requested();
     say(started.error().message());
     const bool flushed = stop();
     return asked && flushed ? 0 : 1;
   }
-  while (!crew_.stop_requested()) crew_.attend(1000);
+  while (!crew_.stop_requested() && !fatal_) {
+    crew_.attend(1000);
+    if (crew_.take_reload_request()) reload();
+  }
   notify_service_manager("STOPPING=1");
-  return stop() ? 0 : 1;
+  const bool failed = fatal_ && !crew_.stop_requested();
+  return stop() && !failed ? 0 : 1;
 }
 
 // --- start --------------------------------------------------------------------------------------
@@ -81,7 +95,8 @@ Status Supervisor::start() {
   if (old == nullptr) return begin();
   const std::string difference = what_differs(plan_, *old);
   if (difference.empty()) return go_on(std::move(old));
-  say("the last deja serve of \"" + config_.appliance.name + "\" was killed, and " + difference +
+  say((taken_over_ ? "the program before has handed over \"" : "the last deja serve of \"") +
+      config_.appliance.name + (taken_over_ ? "\", and " : "\" was killed, and ") + difference +
       " changed since: draining what it had accepted");
   if (Status drained = drain_segment(crew_, *old, segment_directory_, redis_.get());
       !drained.ok()) {
@@ -141,24 +156,43 @@ Status Supervisor::begin() {
   for (const auto step : {&Listeners::open_events, &Listeners::open_console}) {
     if (Status opened = (listeners_.*step)(); !opened.ok()) return opened;
   }
-  if (Status made = make_segment(); !made.ok()) return made;
+  auto made = NewSegment::make(plan_);
+  if (!made.ok()) return made.error();
+  if (Status named = made->take_name(); !named.ok()) return named;
+  if (Status filled = fill(*made); !filled.ok()) return filled;
+  return open_doors();
+}
+
+/// The writers run on the new segment, which has its name. Whoever reads the old one reads on until
+/// everything stored is in the new one.
+Status Supervisor::fill(NewSegment& made) {
+  report_ = StartReport{};
+  old_superblock_ = made.old_superblock();
+  Status filled = take_made(made.report());
+  if (filled.ok()) {
+    note_changes();
+    filled = start_writers();
+  }
+  old_superblock_ = nullptr;
+  made.supersede_old();
+  return filled;
+}
+
+void Supervisor::note_changes() {
   const std::vector<ConfigChange> changes =
       changes_since(config_.durability.directory + "/catalog", plan_.catalog);
   if (!changes.empty()) report_.features = changes_text(changes);
   for (const ConfigError& warning : config_.warnings) report_.notes.push_back(warning.message());
-  return serve();
 }
 
-Status Supervisor::make_segment() {
-  auto created = create_segment(plan_);
-  if (!created.ok()) return created.error();
-  report_.notes = created->notes;
+Status Supervisor::take_made(const SegmentReport& made) {
+  report_.notes = made.notes;
   auto segment = Segment::open(segment_directory_);
   if (!segment.ok()) return segment.error();
   Status taken = take_segment(std::make_unique<Segment>(std::move(segment.value())));
   if (!taken.ok()) return taken;
-  process_->gauge("deja_table_bytes").set(created->placement.bytes);
-  process_->gauge("deja_table_huge_page_bytes").set(created->placement.huge_bytes);
+  process_->gauge("deja_table_bytes").set(made.placement.bytes);
+  process_->gauge("deja_table_huge_page_bytes").set(made.placement.huge_bytes);
   process_->gauge("deja_segment_bytes").set(plan_bytes(plan_));
   if (Status locked = lock_table(); !locked.ok()) return locked;
   if (!locked_table_->note().empty()) report_.notes.push_back(locked_table_->note());
@@ -167,15 +201,17 @@ Status Supervisor::make_segment() {
 
 /// With the segment of a supervisor that was killed.
 Status Supervisor::go_on(std::unique_ptr<Segment> old) {
-  say("the last deja serve of \"" + config_.appliance.name +
-      "\" was killed: going on with its segment");
+  say(taken_over_ ? "going on with the segment of the program before"
+                  : "the last deja serve of \"" + config_.appliance.name +
+                        "\" was killed: going on with its segment");
   auto report = StartReport::read(old->path("report"));
   if (report.ok()) report_ = std::move(report.value());
   listeners_.go_on_from(report_);
   const SegmentState state = old->superblock().state.load(std::memory_order_acquire);
   if (Status taken = take_segment(std::move(old)); !taken.ok()) return taken;
   served_ = state != SegmentState::kStarting;
-  if (Status serving = serve(); !serving.ok()) return serving;
+  if (Status started = start_writers(); !started.ok()) return started;
+  if (Status opened = open_doors(); !opened.ok()) return opened;
   return lock_table();  // last: it takes a while, and nobody waits for it
 }
 
@@ -201,7 +237,13 @@ Status Supervisor::lock_table() {
   return Done{};
 }
 
-Status Supervisor::serve() {
+Status Supervisor::open_doors() {
+  if (Status started = start_listeners(); !started.ok()) return started;
+  tell_ready();
+  return Done{};
+}
+
+Status Supervisor::start_writers() {
   if (Status started = writers_->start(); !started.ok()) return started;
   const Status recovered =
       crew_.attend_until([this] { return writers_->backlog().workers_recovering() == 0; },
@@ -211,50 +253,63 @@ Status Supervisor::serve() {
   // some.
   served_ = true;
   set_state(SegmentState::kServing);
-  if (Status started = start_listeners(); !started.ok()) return started;
-  if (Status stored = store_catalog(config_.durability.directory + "/catalog", plan_.catalog);
-      !stored.ok()) {
-    return stored;
-  }
-  tell_ready();
   return Done{};
 }
 
-Status Supervisor::start_listeners() {
-  const bool events = listeners_.has_events();
-  const bool console = listeners_.has_console();
-  // The report follows the sockets: a child that is started again may get other ports.
-  const auto handing = [this](Status (Listeners::*open)(),
-                              void (Listeners::*hand)(ChildCommand&) const) -> HandSockets {
-    return [this, open, hand](ChildCommand& command) -> Status {
-      if (Status opened = (listeners_.*open)(); !opened.ok()) return opened;
-      (listeners_.*hand)(command);
-      listeners_.describe(report_);
-      return report_.write(segment_->path("report"));
-    };
+/// The report follows the sockets: a child that is started again may get other ports.
+HandSockets Supervisor::handing(Status (Listeners::*open)(),
+                                void (Listeners::*hand)(ChildCommand&) const) {
+  return [this, open, hand](ChildCommand& command) -> Status {
+    if (Status opened = (listeners_.*open)(); !opened.ok()) return opened;
+    (listeners_.*hand)(command);
+    listeners_.describe(report_);
+    return report_.write(segment_->path("report"));
   };
-  if (events) {
-    Post ingest = ingest_post(*segment_, ingest_user_,
-                              handing(&Listeners::open_events, &Listeners::hand_events));
-    if (report_.ingest_user != ingest_user_ && crew_.adopt(ingest)) {
-      crew_.stop(kIngestName, SIGTERM, kIngestStopMs);  // it is not the user that it is to be
-    }
-    report_.ingest_user = ingest_user_;
-    if (Status filled = crew_.fill(std::move(ingest)); !filled.ok()) return filled;
+}
+
+Status Supervisor::start_ingest() {
+  if (!listeners_.has_events()) return Done{};
+  Post ingest = ingest_post(*segment_, ingest_user_,
+                            handing(&Listeners::open_events, &Listeners::hand_events));
+  if (report_.ingest_user != ingest_user_ && crew_.adopt(ingest)) {
+    stop_ingest();  // it is not the user that it is to be
   }
-  if (console) {
-    Status filled = crew_.fill(
-        console_post(*segment_, handing(&Listeners::open_console, &Listeners::hand_console)));
-    if (!filled.ok()) return filled;
+  report_.ingest_user = ingest_user_;
+  return crew_.fill(std::move(ingest));
+}
+
+Status Supervisor::start_console() {
+  if (!listeners_.has_console()) return Done{};
+  Post console =
+      console_post(*segment_, handing(&Listeners::open_console, &Listeners::hand_console));
+  if (crew_.adopt(console)) {
+    if (shows_itself(crew_, *segment_, kConsoleName)) return Done{};
+    stop_console();  // a reload was cut short: it shows the segment before this one
   }
+  return crew_.fill(std::move(console));
+}
+
+Status Supervisor::start_listeners() {
+  if (Status started = start_ingest(); !started.ok()) return started;
+  if (Status started = start_console(); !started.ok()) return started;
   listeners_.describe(report_);
   if (Status written = report_.write(segment_->path("report")); !written.ok()) return written;
-  return crew_.attend_until(
+  const Status shown = crew_.attend_until(
       [&] {
-        return (!events || shows_itself(crew_, *segment_, kIngestName)) &&
-               (!console || shows_itself(crew_, *segment_, kConsoleName));
+        return (!listeners_.has_events() || shows_itself(crew_, *segment_, kIngestName)) &&
+               (!listeners_.has_console() || shows_itself(crew_, *segment_, kConsoleName));
       },
       "starting ingest and console", kListenerStartMs);
+  if (!shown.ok()) return shown;
+  return store_catalog(config_.durability.directory + "/catalog", plan_.catalog);
+}
+
+void Supervisor::stop_ingest() {
+  crew_.stop(kIngestName, SIGTERM, kIngestStopMs);
+}
+
+void Supervisor::stop_console() {
+  crew_.stop(kConsoleName, SIGTERM, kConsoleStopMs);
 }
 
 void Supervisor::set_state(SegmentState state) {
@@ -263,6 +318,8 @@ void Supervisor::set_state(SegmentState state) {
 }
 
 void Supervisor::tell_ready() {
+  notify_service_manager("READY=1");
+  if (taken_over_) return;
   const std::string json = ready_json(config_, segment_directory_, report_);
   if (options_.json) {
     std::fputs(json.c_str(), stdout);
@@ -270,7 +327,6 @@ void Supervisor::tell_ready() {
   } else {
     print_banner(config_, segment_directory_, report_, plan_);
   }
-  notify_service_manager("READY=1");
   if (options_.ready_descriptor >= 0) {
     if (write(options_.ready_descriptor, json.data(), json.size()) < 0) {
       say("nobody reads --ready-fd");
@@ -284,15 +340,18 @@ void Supervisor::tell_ready() {
 bool Supervisor::stop() {
   bool flushed = true;
   if (served_) set_state(SegmentState::kDraining);
-  crew_.stop(kIngestName, SIGTERM, kIngestStopMs);
+  stop_ingest();
   if (writers_) flushed = writers_->stop();
-  crew_.stop(kConsoleName, SIGTERM, kConsoleStopMs);
+  stop_console();
   crew_.stop(kRedisName, SIGTERM, kRedisStopMs);
   if (redis_ != nullptr) redis_->remove_files();
   listeners_.close();
   if (segment_ == nullptr) {
     // Nothing was made; what a killed one left stays for the next start.
-    if (!locks_.empty()) remove_directory(segment_directory_);
+    if (!locks_.empty()) {
+      ReloadOutcome::remove(segment_directory_);
+      remove_directory(segment_directory_);
+    }
     return flushed;
   }
   if (!flushed && served_) {
@@ -302,6 +361,7 @@ bool Supervisor::stop() {
   }
   set_state(SegmentState::kStopped);
   unlink((config_.durability.directory + "/keeper.lock").c_str());
+  ReloadOutcome::remove(segment_directory_);
   if (Status removed = remove_segment(config_.appliance.directory, config_.appliance.name);
       !removed.ok()) {
     say(removed.error().message());

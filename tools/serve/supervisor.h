@@ -11,13 +11,24 @@
 //     not, reads nothing from Redis. Renderers notice nothing; the ids are all there.
 //   drains it, where the config makes another: under the old superblock, and with no ingest any
 //     more, everything accepted is applied and flushed, before the new one is made.
+// Asked to reload (SIGHUP), it checks the config again, makes the new segment's files beside the
+// old one's and opens what more is to be listened on: whatever is wrong until here is said, and
+// nothing has changed. Then: draining │ ingest │ rings empty │ workers │ keeper │ the new
+// superblock is renamed in │ keeper and workers on it, until everything stored is read back │
+// serving, the old one superseded │ ingest and console. Renderers read the old segment all the
+// while, and attach to the new one when it has everything; clients wait in the sockets' backlogs.
+// Where its own program was replaced on disk it becomes the new one (next_program.h), which goes on
+// with the segment as with a killed one's, and has every other process replaced one by one. With
+// another layout it drains first, and the new one makes a segment beside the old, as for a reload.
+//
 // Where a stop can't make everything durable the segment stays likewise, and the exit status says
 // so.
 //
 // Crash windows: killed at any instruction, it leaves a segment that the next start treats as
 // above, perhaps strays (files of a segment half made or half removed), which the next start
 // removes, and perhaps a child that has not taken its place yet: who starts another in its place is
-// refused by the lock, and adopts it.
+// refused by the lock, and adopts it. Killed in a reload, before the rename it leaves the old
+// segment, drained or draining, after it the new one, which a start of the new config goes on with.
 //
 // The main thread, and no other.
 #pragma once
@@ -33,9 +44,13 @@
 #include "tools/serve/crew.h"
 #include "tools/serve/listeners.h"
 #include "tools/serve/locked_table.h"
+#include "tools/serve/next_program.h"
+#include "tools/serve/posts.h"
 #include "tools/serve/private_redis.h"
+#include "tools/serve/reload_outcome.h"
 #include "tools/serve/single_instance.h"
 #include "tools/serve/start_report.h"
+#include "tools/serve/watchdog.h"
 #include "tools/serve/writers.h"
 
 namespace deja {
@@ -59,13 +74,30 @@ class Supervisor {
   Status prepare();
   Status begin();
   Status go_on(std::unique_ptr<Segment> old);
-  Status drain(const Segment& old);
-  Status make_segment();
+  Status fill(NewSegment& made);
   Status take_segment(std::unique_ptr<Segment> segment);
   Status lock_table();
-  Status serve();
+  Status open_doors();
   Status start_listeners();
+  Status start_writers();
+  Status start_ingest();
+  Status start_console();
+  Status take_made(const SegmentReport& made);
+  void note_changes();
+  HandSockets handing(Status (Listeners::*open)(), void (Listeners::*hand)(ChildCommand&) const);
+  void stop_ingest();
+  void stop_console();
   void tell_ready();
+
+  void reload();
+  Result<std::string> reload_config_and_program();
+  Result<std::string> change_to(Config config);
+  Status drain_for_another();
+  void leave_segment();
+  Status serve_anew(NewSegment& made);
+  Result<std::string> become(const NextProgram& next);
+  Status replace_programs();
+  void tell_outcome(ReloadOutcome outcome);
   /// False: something could not be made durable.
   bool stop();
   void set_state(SegmentState state);
@@ -77,14 +109,18 @@ class Supervisor {
   Listeners listeners_;
   std::unique_ptr<PrivateRedis> redis_;
   Crew crew_;
+  Watchdog watchdog_;
   std::vector<SingleInstance> locks_;
-  bool served_ = false;  ///< events may have been accepted
+  bool served_ = false;      ///< events may have been accepted
+  bool taken_over_ = false;  ///< from the program before in this very process
+  bool fatal_ = false;       ///< a reload failed where nothing can go on
   SegmentPlan plan_;
   StartReport report_;
   std::unique_ptr<Segment> segment_;
   std::unique_ptr<LockedTable> locked_table_;
   std::optional<Writers> writers_;
   std::unique_ptr<MappedFile> superblock_;
+  MappedFile* old_superblock_ = nullptr;  ///< whose renderers read on while the new one fills
   std::unique_ptr<ProcessFile> process_;
 };
 

@@ -70,6 +70,18 @@ TEST(Prometheus, AccumulatesBucketsUpToTheBoundThatAllOfThemLieBelow) {
   EXPECT_NE(text.find("deja_z_seconds_count{process=\"worker-0\"} 2\n"), std::string::npos);
 }
 
+TEST(Prometheus, SaysMicrosecondsInSeconds) {
+  ProcessView process;
+  process.name = "keeper";
+  process.counters = {{"deja_flush_lag_microseconds", 1'500'000, true}};
+  const std::string text = prometheus_text({process}, {});
+  EXPECT_NE(text.find("# TYPE deja_flush_lag_seconds gauge\n"
+                      "deja_flush_lag_seconds{process=\"keeper\"} 1.5\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("microseconds"), std::string::npos);
+}
+
 TEST(Prometheus, LeavesOutANameThatIsNone) {
   ProcessView process;
   process.name = "w\"1\n";

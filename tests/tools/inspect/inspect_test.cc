@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -82,6 +83,27 @@ TEST(Processes, SumEveryEventIntoExactlyOneCounter) {
   EXPECT_EQ(totals.received, 15U);
   EXPECT_EQ(totals.rejected, 4U);
   EXPECT_EQ(totals.accounted(), totals.received);
+}
+
+TEST(Processes, HealthTellsAHangingProcessFromOneThatIsGone) {
+  constexpr std::int64_t kNowUs = 1'000'000'000;
+  ProcessView process;
+  process.pid = getpid();
+  process.starts = 1;
+  process.started_us = kNowUs - 1'000;
+  process.heartbeat_us = kNowUs - kSilentUs;
+  EXPECT_EQ(health_of(process, kNowUs), Health::kAlive);
+  process.starts = 2;
+  EXPECT_EQ(health_of(process, kNowUs), Health::kRestarted);
+  process.started_us = kNowUs - kRestartedUs;
+  EXPECT_EQ(health_of(process, kNowUs), Health::kAlive);
+  process.heartbeat_us = kNowUs - kSilentUs - 1;
+  EXPECT_EQ(health_of(process, kNowUs), Health::kSilent);
+  // What is no process's number: none at all, a group's, one beyond any.
+  for (const std::int64_t pid : {0LL, -1LL, 0x7fff'ffffLL, 0x1'0000'0001LL}) {
+    process.pid = pid;
+    EXPECT_EQ(health_of(process, kNowUs), Health::kGone) << pid;
+  }
 }
 
 TEST(Terminal, SaysNumbersForPeople) {

@@ -198,6 +198,30 @@ TEST(ListeningSocket, RemovesAFileThatNobodyListensOnAndNoOther) {
   unlink(path.c_str());
 }
 
+TEST(ListeningSocket, RemovesTheFileOfOneWhoseSocketOutlivesItForAMoment) {
+  // As the kernel keeps the sockets of a dead process's ring for a moment.
+  const std::string path = scratch("late");
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    auto living = ListeningSocket::open(address("unix:" + path));
+    if (write(ready[1], "x", 1) != 1) _exit(1);
+    usleep(100'000);
+    _exit(living.ok() ? 0 : 1);  // without its destructor, as if killed
+  }
+  char byte;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  ListeningSocket::remove_dead(address("unix:" + path));
+  struct stat status {};
+  EXPECT_NE(lstat(path.c_str(), &status), 0);
+  int how = 0;
+  waitpid(child, &how, 0);
+  EXPECT_EQ(how, 0);
+  close(ready[0]);
+  close(ready[1]);
+}
+
 TEST(StartReport, IsReadBackAsItWasWritten) {
   const std::string path = scratch("report");
   StartReport report;

@@ -1,0 +1,10 @@
+# Run by `cmake --install` and by cpack: what makes a service of the programs, where the prefix is a
+# system's own. (A package is staged below another root, so only the prefix's end can be looked at.)
+if(CMAKE_INSTALL_PREFIX MATCHES "^(.*)/usr/?$")
+  set(root "${CMAKE_MATCH_1}")
+  set(usr "${root}/usr")
+  file(INSTALL DESTINATION "${usr}/lib/systemd/system" TYPE FILE FILES "${DEJA_FROM}/deja@.service")
+  file(INSTALL DESTINATION "${usr}/lib/sysusers.d" TYPE FILE FILES "${DEJA_FROM}/sysusers.d/deja.conf")
+  file(INSTALL DESTINATION "${usr}/lib/tmpfiles.d" TYPE FILE FILES "${DEJA_FROM}/tmpfiles.d/deja.conf")
+  file(INSTALL DESTINATION "${root}/etc/deja" TYPE FILE FILES "${DEJA_CONFIG}")
+endif()

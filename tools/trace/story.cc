@@ -1,0 +1,112 @@
+#include "tools/trace/story.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "ring/log_record.h"
+
+namespace deja {
+namespace {
+
+const char* reason_code(std::uint8_t reason) {
+  switch (static_cast<RefusalReason>(reason)) {
+    case RefusalReason::kTableFull:
+      return "table_full";
+    case RefusalReason::kBrokenRecord:
+      return "broken_record";
+    case RefusalReason::kPoison:
+      return "poison";
+    case RefusalReason::kNone:
+    case RefusalReason::kRejected:
+      break;
+  }
+  return "";
+}
+
+bool is_applied(const Story& story) {
+  return story.worker_mark && static_cast<LogKind>(story.worker_mark->kind) == LogKind::kApplied;
+}
+
+}  // namespace
+
+std::vector<Stage> stages_of(const Story& story) {
+  std::vector<Stage> stages;
+  std::int64_t latest_ns = 0;
+  // In this order they happen. Two of them were read from a clock of microseconds.
+  const auto then = [&](const char* name, std::int64_t at_ns) {
+    if (at_ns <= 0) return;
+    latest_ns = std::max(latest_ns, at_ns);
+    stages.push_back({name, latest_ns});
+  };
+  then("received", story.slot.received_ns);
+  then("committed", story.slot.committed_ns);
+  then("published", story.slot.published_ns);
+  if (story.worker_mark) {
+    then("taken", story.worker_mark->taken_ns);
+    then("visible", story.worker_mark->visible_ns);
+  }
+  // And these whenever they do.
+  const auto add = [&](const char* name, std::int64_t at_ns) {
+    if (at_ns > 0) stages.push_back({name, at_ns});
+  };
+  if (story.keeper_mark) add("durable", story.keeper_mark->durable_ns);
+  add("answered", story.slot.answered_ns);
+  if (story.keeper_mark) add("flushed", story.keeper_mark->flushed_ns);
+  std::stable_sort(stages.begin(), stages.end(),
+                   [](const Stage& a, const Stage& b) { return a.at_ns < b.at_ns; });
+  return stages;
+}
+
+const char* outcome_of(const Story& story) {
+  switch (story.slot.outcome) {
+    case TraceOutcome::kUnmatched:
+      return "unmatched";
+    case TraceOutcome::kAlias:
+      return "alias";
+    case TraceOutcome::kRefused:
+      return "refused";
+    case TraceOutcome::kAbandoned:
+      return "abandoned";
+    case TraceOutcome::kPlaced:
+      break;
+  }
+  if (!story.worker_mark) return "unknown";
+  switch (static_cast<LogKind>(story.worker_mark->kind)) {
+    case LogKind::kApplied:
+      return "applied";
+    case LogKind::kDuplicate:
+      return "duplicate";
+    case LogKind::kRefused:
+      return "refused";
+    case LogKind::kDead:
+      return "dead";
+    case LogKind::kMerged:
+      break;
+  }
+  return "unknown";
+}
+
+std::string code_of(const Story& story) {
+  const std::string_view given = text_of(story.slot.code);
+  if (!given.empty() || !story.worker_mark) return std::string(given);
+  return reason_code(story.worker_mark->reason);
+}
+
+const char* ack_of(const Story& story) {
+  if (story.slot.answered_ns == 0 || !text_of(story.slot.code).empty()) return "";
+  return story.slot.ack == kTraceAckDurable ? "durable" : "applied";
+}
+
+bool is_whole(const Story& story) {
+  if (story.slot.outcome != TraceOutcome::kPlaced) return true;
+  if (!story.worker_mark || !story.keeper_mark || story.slot.answered_ns == 0) return false;
+  return !is_applied(story) || story.keeper_mark->flushed_ns != 0;
+}
+
+std::string hex_word(std::uint64_t word) {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(word));
+  return digits;
+}
+
+}  // namespace deja

@@ -1,0 +1,289 @@
+#include "tools/trace/trace.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "shm/base/clock.h"
+#include "shm/keyed_hash.h"
+#include "tools/cli/terminal.h"
+#include "tools/config/duration.h"
+#include "tools/trace/otlp_exporter.h"
+#include "tools/trace/sample_rate.h"
+#include "tools/trace/story_reader.h"
+#include "tools/trace/story_text.h"
+#include "tools/trace/trace_lease.h"
+
+namespace deja {
+namespace {
+
+constexpr std::int64_t kPollNs = 10'000'000;
+constexpr std::int64_t kLookAgainNs = 200'000'000;  // for an appliance that is not served now
+constexpr double kSampleDefault = 0.01;
+
+std::atomic<int> signals{0};
+
+void on_signal(int) {
+  signals.fetch_add(1, std::memory_order_relaxed);
+}
+
+void handle_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;  // without SA_RESTART: a sleep ends
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGHUP, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
+bool stopping() {
+  return signals.load(std::memory_order_relaxed) != 0;
+}
+
+void sleep_ns(std::int64_t duration_ns) {
+  const timespec span{duration_ns / 1'000'000'000, duration_ns % 1'000'000'000};
+  nanosleep(&span, nullptr);
+}
+
+/// The options, understood.
+struct Plan {
+  Followed followed;
+  std::optional<deja_key> user;
+  std::uint64_t count = 0;
+  std::int64_t duration_ns = 0;  // 0: no end
+  std::int64_t wait_ns = 0;
+  std::optional<OtlpAddress> otlp;
+};
+
+int misuse(const std::string& sentence) {
+  std::fprintf(stderr, "deja: %s\n", sentence.c_str());
+  return 2;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+/// Tells stories where they are wanted.
+class Told {
+ public:
+  Told(const TraceOptions& options, const Plan& plan)
+      : json_(options.json),
+        prints_(options.json || !plan.otlp),
+        count_max_(plan.count),
+        style_(style_of(stdout)) {
+    if (plan.otlp) exporter_.emplace(*plan.otlp, OtlpResource{options.appliance.name, host_name()});
+  }
+
+  void tell(const Story& story) {
+    if (enough()) return;
+    ++count_;
+    if (exporter_) exporter_->add(story);
+    if (!prints_) return;
+    const std::string text = json_ ? story_json(story) : story_text(story, style_);
+    std::printf("%s\n", text.c_str());
+  }
+  /// All that were wanted are told.
+  [[nodiscard]] bool enough() const { return count_max_ != 0 && count_ >= count_max_; }
+  /// False: nobody reads any more.
+  [[nodiscard]] bool flush() const {
+    return !prints_ || (std::fflush(stdout) == 0 && std::ferror(stdout) == 0);
+  }
+
+  /// Says what was told, and what was not. False: spans were dropped.
+  bool finish(std::uint64_t dropped_count) {
+    const auto print = [](const char* text) { std::fprintf(stderr, "%s", text); };
+    print((human_count(count_) + (count_ == 1 ? " event" : " events") + " followed").c_str());
+    if (dropped_count != 0) {
+      print(("; " + human_count(dropped_count) +
+             " more found no slot: follow a smaller part of them (--sample)")
+                .c_str());
+    }
+    OtlpExporter::Counts spans;
+    if (exporter_) {
+      spans = exporter_->finish();
+      print(("; " + human_count(spans.sent) + " spans sent").c_str());
+      if (spans.dropped != 0) print((", " + human_count(spans.dropped) + " dropped").c_str());
+    }
+    print("\n");
+    return spans.dropped == 0;
+  }
+
+ private:
+  bool json_;
+  bool prints_;
+  std::uint64_t count_max_;
+  Style style_;
+  std::uint64_t count_ = 0;
+  std::optional<OtlpExporter> exporter_;
+};
+
+bool is_gone(const Segment& segment) {
+  return readers_must_leave(segment.superblock().state.load(std::memory_order_relaxed));
+}
+
+/// One life of the appliance's segment, followed.
+class Follower {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Follower>> attach(const ApplianceName& which,
+                                                                const Plan& plan) {
+    auto segment = open_segment(which);
+    if (!segment.ok()) return segment.error();
+    if (is_gone(*segment)) {
+      return Error{"the appliance \"" + which.name + "\" has stopped", 0,
+                   "Start it with deja serve -c FILE"};
+    }
+    auto lease = TraceLease::take(*segment);
+    if (!lease.ok()) return lease.error();
+    auto reader = StoryReader::open(*segment);
+    if (!reader.ok()) return reader.error();
+    std::unique_ptr<Follower> made(
+        new Follower(std::move(*segment), std::move(*lease), std::move(*reader)));
+    made->follow(plan);
+    return made;
+  }
+
+  /// False: this segment has ended.
+  bool pass(const Plan& plan, Told& told) {
+    lease_.renew();
+    for (const Story& story : reader_.poll(steady_ns(), plan.wait_ns)) {
+      told.tell(story);
+    }
+    give_back();
+    return !is_gone(segment_);
+  }
+  void follow_nothing() { lease_.follow({}); }
+  [[nodiscard]] std::size_t open_count() const { return reader_.open_count(); }
+  [[nodiscard]] std::uint64_t dropped_count() const { return reader_.dropped_count(); }
+
+ private:
+  Follower(Segment segment, TraceLease lease, StoryReader reader)
+      : segment_(std::move(segment)), lease_(std::move(lease)), reader_(std::move(reader)) {}
+
+  void follow(const Plan& plan) {
+    Followed followed = plan.followed;
+    if (plan.user) {
+      const auto& words = segment_.superblock().hash_secret;
+      followed.user_hash = keyed_hash(
+          {{words[0], words[1]}},
+          {static_cast<KeyNamespace>(plan.user->name_space), plan.user->bytes, plan.user->size});
+    }
+    give_back();
+    lease_.follow(followed);
+    lease_.renew();
+  }
+  void give_back() {
+    for (std::uint32_t lane = 0; lane < reader_.lane_count(); ++lane) {
+      lease_.collected(lane, reader_.collected(lane));
+    }
+  }
+
+  Segment segment_;
+  TraceLease lease_;
+  StoryReader reader_;
+};
+
+int read_plan(const TraceOptions& options, Plan& plan) {
+  if (!options.user.empty()) {
+    plan.user = parse_user(options.user);
+    if (!plan.user || plan.user->size == 0 || plan.user->size > kKeyBytesMax) {
+      return misuse("--user " + options.user + ": give a userId, or anon:ID, of 64 bytes at most");
+    }
+  }
+  plan.followed.has_user = plan.user.has_value();
+  plan.followed.requests = !plan.user;
+  plan.followed.sample = plan.user ? 0 : kSampleDefault;
+  if (!options.sample.empty()) {
+    const auto rate = parse_sample_rate(options.sample);
+    if (!rate) {
+      return misuse("--sample " + options.sample + ": give a part of all events, 0.01 or 1%");
+    }
+    plan.followed.sample = *rate;
+  }
+  if (!options.duration.empty()) {
+    const auto us = parse_duration(options.duration);
+    if (!us || *us == 0) {
+      return misuse("--duration " + options.duration + ": give a time such as 500ms, 10s or 1h");
+    }
+    plan.duration_ns = *us * 1000;
+  }
+  const auto wait_us = parse_duration(options.wait);
+  if (!wait_us) return misuse("--wait " + options.wait + ": give a time such as 500ms or 5s");
+  plan.wait_ns = *wait_us * 1000;
+  plan.count = options.count;
+  if (!options.otlp.empty()) {
+    plan.otlp = parse_otlp_address(options.otlp);
+    if (!plan.otlp) {
+      return misuse(
+          "--otlp " + options.otlp +
+          ": give http://HOST[:PORT][/PATH], such as http://127.0.0.1:4318/v1/traces; for "
+          "a collector behind TLS run one here that passes them on");
+    }
+  }
+  return 0;
+}
+
+/// Until whoever waits for it has it: attached, told to stop, or why not.
+Result<std::unique_ptr<Follower>> attach_again(const ApplianceName& which, const Plan& plan,
+                                               std::int64_t until_ns) {
+  std::fprintf(stderr, "deja: it is not served now; waiting for it\n");
+  for (;;) {
+    auto follower = Follower::attach(which, plan);
+    if (follower.ok()) return follower;
+    if (stopping() || (until_ns != 0 && steady_ns() >= until_ns)) {
+      return std::unique_ptr<Follower>();
+    }
+    sleep_ns(kLookAgainNs);
+  }
+}
+
+}  // namespace
+
+int run_trace(const TraceOptions& options) {
+  Plan plan;
+  if (const int misused = read_plan(options, plan); misused != 0) return misused;
+  handle_signals();
+  auto follower = Follower::attach(options.appliance, plan);
+  if (!follower.ok()) {
+    std::fprintf(stderr, "deja: %s\n", follower.error().message().c_str());
+    return 1;
+  }
+  Told told(options, plan);
+  const std::int64_t until_ns = plan.duration_ns == 0 ? 0 : steady_ns() + plan.duration_ns;
+  std::uint64_t dropped_count = 0;
+  bool winding_down = false;
+  for (;;) {
+    const bool goes_on = (*follower)->pass(plan, told);
+    if (!told.flush() || told.enough()) break;
+    const bool over = stopping() || (until_ns != 0 && steady_ns() >= until_ns);
+    if (over && !winding_down) {
+      (*follower)->follow_nothing();
+      winding_down = true;
+    }
+    // What was begun is told to its end; a second signal is not to be kept waiting.
+    if (winding_down && ((*follower)->open_count() == 0 || !goes_on ||
+                         signals.load(std::memory_order_relaxed) > 1)) {
+      break;
+    }
+    if (!goes_on) {
+      dropped_count += (*follower)->dropped_count();
+      follower->reset();
+      follower = attach_again(options.appliance, plan, until_ns);
+      if (*follower == nullptr) break;
+    }
+    sleep_ns(kPollNs);
+  }
+  if (*follower != nullptr) dropped_count += (*follower)->dropped_count();
+  follower->reset();
+  return told.finish(dropped_count) ? 0 : 1;
+}
+
+}  // namespace deja
