@@ -195,6 +195,7 @@ void TraceSink::add(std::uint32_t at, const TraceSlot& slot) {
   }
   write_cell(shared.slots[number % kTraceSlots], number, whole);
   end_of(lane, number) = whole.end_position;
+  if (lane.unanswered == number) lane.awaited_end = whole.end_position;
   // SYNC(trace.count): the slots before it are there.
   shared.count.store(number + 1, std::memory_order_release);
 }
@@ -248,15 +249,27 @@ void TraceSink::refused(const Placed& placed, const char* code) {
   }
 }
 
-void TraceSink::answered(const Placed& placed, schema::AckLevel level) {
+void TraceSink::note_answer(const Placed& placed, schema::AckLevel level) {
   Lane& lane = lanes_[placed.worker];
   const std::uint64_t number = find(lane, placed.end_position);
-  if (number == kNone) return;
-  TraceCellLayout<TraceSlot>& cell = lane.shared->slots[number % kTraceSlots];
-  set_word(cell, offsetof(TraceSlot, ack),
-           level == schema::AckLevel::DURABLE ? kTraceAckDurable : kTraceAckApplied);
-  set_word(cell, offsetof(TraceSlot, answered_ns), static_cast<std::uint64_t>(steady_ns()));
-  if (number == lane.unanswered) ++lane.unanswered;
+  if (number != kNone) {
+    TraceCellLayout<TraceSlot>& cell = lane.shared->slots[number % kTraceSlots];
+    set_word(cell, offsetof(TraceSlot, ack),
+             level == schema::AckLevel::DURABLE ? kTraceAckDurable : kTraceAckApplied);
+    set_word(cell, offsetof(TraceSlot, answered_ns), static_cast<std::uint64_t>(steady_ns()));
+  }
+  await_next(lane);
+}
+
+/// Past those that were answered out of turn: connections wait for each other's answers nowhere.
+void TraceSink::await_next(Lane& lane) {
+  const std::uint64_t count = lane.shared->count.load(std::memory_order_relaxed);
+  const auto is_answered = [&lane](std::uint64_t number) {
+    const auto& words = lane.shared->slots[number % kTraceSlots].words;
+    return words[offsetof(TraceSlot, answered_ns) / 8].load(std::memory_order_relaxed) != 0;
+  };
+  while (lane.unanswered != count && is_answered(lane.unanswered)) ++lane.unanswered;
+  lane.awaited_end = lane.unanswered == count ? kNone : end_of(lane, lane.unanswered);
 }
 
 }  // namespace deja

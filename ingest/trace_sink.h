@@ -57,7 +57,10 @@ class TraceSink {
   /// The ack of a placed event is refused, for `code`.
   void refused(const Placed& placed, const char* code);
   /// The answer for a placed event is written, and says that it has reached that level.
-  void answered(const Placed& placed, schema::AckLevel level);
+  void answered(const Placed& placed, schema::AckLevel level) {
+    // Nearly all are before the next one that is followed.
+    if (placed.end_position >= lanes_[placed.worker].awaited_end) note_answer(placed, level);
+  }
 
  private:
   /// One lane as this thread knows it.
@@ -65,6 +68,8 @@ class TraceSink {
     TraceLaneLayout* shared = nullptr;
     std::uint64_t unpublished = 0;  ///< the first number that is
     std::uint64_t unanswered = 0;   ///< likewise; those before it are, or will not be
+    std::uint64_t awaited_end =
+        ~std::uint64_t{0};  ///< where its event ends; all ones: there is none
   };
 
   TraceSink(MappedFile control, MappedFile file, const Segment& segment, std::uint32_t thread);
@@ -78,6 +83,8 @@ class TraceSink {
   [[nodiscard]] bool follows(const Extraction& event, const Key& key);
   [[nodiscard]] bool sampled(std::string_view message_id);
   void add(std::uint32_t lane, const TraceSlot& slot);
+  void note_answer(const Placed& placed, schema::AckLevel level);
+  void await_next(Lane& lane);
   [[nodiscard]] std::uint64_t find(Lane& lane, std::uint64_t end_position);
   [[nodiscard]] std::uint64_t& end_of(const Lane& lane, std::uint64_t number);
 

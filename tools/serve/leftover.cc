@@ -71,8 +71,8 @@ std::unique_ptr<Segment> find_leftover(const std::string& segment_directory) {
   if (access(name.c_str(), F_OK) != 0) return nullptr;
   if (const auto superblock =
           MappedFile::open(name, MappedFile::Mode::kReadOnly, sizeof(SuperblockLayout));
-      superblock.ok() && has_ended(superblock->at<const SuperblockLayout>()->state.load(
-                             std::memory_order_acquire))) {
+      superblock.ok() &&
+      has_ended(superblock->at<const SuperblockLayout>()->state.load(std::memory_order_acquire))) {
     return nullptr;  // whatever its layout is
   }
   auto opened = Segment::open(segment_directory);

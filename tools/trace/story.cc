@@ -1,7 +1,6 @@
 #include "tools/trace/story.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "ring/log_record.h"
 
@@ -21,10 +20,6 @@ const char* reason_code(std::uint8_t reason) {
       break;
   }
   return "";
-}
-
-bool is_applied(const Story& story) {
-  return story.worker_mark && static_cast<LogKind>(story.worker_mark->kind) == LogKind::kApplied;
 }
 
 }  // namespace
@@ -100,12 +95,18 @@ const char* ack_of(const Story& story) {
 bool is_whole(const Story& story) {
   if (story.slot.outcome != TraceOutcome::kPlaced) return true;
   if (!story.worker_mark || !story.keeper_mark || story.slot.answered_ns == 0) return false;
-  return !is_applied(story) || story.keeper_mark->flushed_ns != 0;
+  return !is_flushed_later(story) || story.keeper_mark->flushed_ns != 0;
+}
+
+bool is_flushed_later(const Story& story) {
+  return story.worker_mark && static_cast<LogKind>(story.worker_mark->kind) == LogKind::kApplied;
 }
 
 std::string hex_word(std::uint64_t word) {
-  char digits[17];
-  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(word));
+  std::string digits(16, '0');
+  for (auto at = digits.rbegin(); at != digits.rend(); ++at, word >>= 4U) {
+    *at = "0123456789abcdef"[word & 15U];
+  }
   return digits;
 }
 

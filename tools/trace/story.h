@@ -54,6 +54,8 @@ struct Stage {
 
 /// Whether nothing more is to be expected for it.
 [[nodiscard]] bool is_whole(const Story& story);
+/// Whether it has an effect that is to reach Redis, as far as its worker has said.
+[[nodiscard]] bool is_flushed_later(const Story& story);
 
 /// A text of a slot: up to its first zero.
 template <std::size_t kBytes>

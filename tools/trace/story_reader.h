@@ -52,6 +52,7 @@ class StoryReader {
   };
   StoryReader() = default;
   void take_new(Lane& lane);
+  [[nodiscard]] static bool may_be_whole(const Lane& lane, const Open& open);
   static void look_again(const Lane& lane, Open& open);
 
   std::vector<MappedFile> files_;

@@ -80,6 +80,9 @@ class Told {
         prints_(options.json || !plan.otlp),
         count_max_(plan.count),
         style_(style_of(stdout)) {
+    // One write for what a look tells: who reads it wakes as rarely as that.
+    static char buffer[64 * 1024];
+    (void)std::setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     if (plan.otlp) exporter_.emplace(*plan.otlp, OtlpResource{options.appliance.name, host_name()});
   }
 
@@ -88,8 +91,9 @@ class Told {
     ++count_;
     if (exporter_) exporter_->add(story);
     if (!prints_) return;
-    const std::string text = json_ ? story_json(story) : story_text(story, style_);
-    std::printf("%s\n", text.c_str());
+    std::string text = json_ ? story_json(story) : story_text(story, style_);
+    text += '\n';
+    std::fwrite(text.data(), 1, text.size(), stdout);
   }
   /// All that were wanted are told.
   [[nodiscard]] bool enough() const { return count_max_ != 0 && count_ >= count_max_; }

@@ -96,6 +96,29 @@ TEST_F(StoryReaderTest, EventsOfNoRingAreToldAtOnce) {
   EXPECT_EQ(reader_->collected(aside()), 1U);
 }
 
+TEST_F(StoryReaderTest, AnEventThatDiedWithItsIngestIsToldAtOnce) {
+  follow(lane(0), 100);
+  EXPECT_TRUE(poll().empty());
+  TraceSlot slot{};
+  ASSERT_TRUE(read_cell(lane(0).slots[0], 0, slot));
+  slot.outcome = TraceOutcome::kAbandoned;
+  write_cell(lane(0).slots[0], 0, slot);
+  const std::vector<Story> told = poll();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].slot.outcome, TraceOutcome::kAbandoned);
+}
+
+TEST_F(StoryReaderTest, AnEffectIsToldWhenRedisHasIt) {
+  follow(lane(0), 100);
+  worker_says(0, LogKind::kApplied);
+  answer(0);
+  keeper_says(0, 0);
+  EXPECT_TRUE(poll().empty());
+  EXPECT_TRUE(poll().empty()) << "now that its worker's mark is known";
+  keeper_says(0, 5);
+  EXPECT_EQ(poll().size(), 1U);
+}
+
 TEST_F(StoryReaderTest, ASlotThatIsAnotherEventsLeavesWhatWasKnown) {
   follow(lane(0), 100);
   EXPECT_TRUE(poll().empty());
