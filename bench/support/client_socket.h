@@ -1,9 +1,11 @@
-// Connected stream sockets of a benchmark's client, blocking. One thread.
+// Connected stream sockets of a benchmark's client, blocking; a server that takes and gives nothing
+// for a minute ends the benchmark. One thread.
 #pragma once
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -44,24 +46,30 @@ class ClientSocket {
   ClientSocket(const ClientSocket&) = delete;
   ClientSocket& operator=(const ClientSocket&) = delete;
 
-  /// All of it, however long that takes.
+  /// All of it.
   void send(std::string_view bytes) const {
     while (!bytes.empty()) {
       const ssize_t count = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (count <= 0) give_up("a server hung up");
+      if (count <= 0) give_up(kLost);
       bytes.remove_prefix(static_cast<std::size_t>(count));
     }
   }
   /// What is there, one byte at least.
   [[nodiscard]] std::size_t receive(char* into, std::size_t bytes) const {
     const ssize_t count = recv(descriptor_, into, bytes, 0);
-    if (count <= 0) give_up("a server hung up");
+    if (count <= 0) give_up(kLost);
     return static_cast<std::size_t>(count);
   }
   [[nodiscard]] int descriptor() const { return descriptor_; }
 
  private:
+  static constexpr const char* kLost = "a server hung up, or did nothing for a minute";
+
   void connect_to(const sockaddr* address, socklen_t size) const {
+    const timeval minute{60, 0};
+    for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+      (void)setsockopt(descriptor_, SOL_SOCKET, option, &minute, sizeof minute);
+    }
     if (connect(descriptor_, address, size) != 0) give_up("can't connect to a server");
   }
   int descriptor_;

@@ -15,12 +15,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bench/support/client_socket.h"
+#include "bench/support/process_cpu.h"
 #include "bench/support/server.h"
 #include "ring/trace_layout.h"
 #include "shm/segment.h"
@@ -62,6 +64,7 @@ class WatchingVerb {
   WatchingVerb(const WatchingVerb&) = delete;
   WatchingVerb& operator=(const WatchingVerb&) = delete;
   [[nodiscard]] std::uint64_t shown_lines() const { return shown_lines_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
   pid_t fork_on_terminal() {
@@ -127,7 +130,8 @@ class Scraper {
 class Observers {
  public:
   explicit Observers(const Server& server)
-      : scraper_(server.console_port()),
+      : console_(server.holder("console")),
+        scraper_(server.console_port()),
         top_(server, Output::kTerminal, {"top"}),
         trace_(server, Output::kPipe, {"trace", "--sample", "0.01", "--json", "--wait", kTold}) {
     const auto segment = Segment::open(server.segment());
@@ -142,12 +146,19 @@ class Observers {
     usleep(500'000);
     return trace_.shown_lines();
   }
+  /// What each has had of the cores so far.
+  [[nodiscard]] std::map<std::string, std::uint64_t> cpu_ns() const {
+    return {{"/metrics", cpu_ns_of_process(console_)},
+            {"deja top", cpu_ns_of_process(top_.pid())},
+            {"deja trace", cpu_ns_of_process(trace_.pid())}};
+  }
 
  private:
   // After how long a story is told that is not at its end: nothing is flushed here. Longer, and a
   // ring's 1,024 slots are too few for a hundredth of what comes.
   static constexpr const char* kTold = "50ms";
 
+  pid_t console_;
   Scraper scraper_;
   WatchingVerb top_;
   WatchingVerb trace_;

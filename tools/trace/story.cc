@@ -1,11 +1,14 @@
 #include "tools/trace/story.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "ring/log_record.h"
 
 namespace deja {
 namespace {
+
+constexpr std::size_t kStagesMax = 8;
 
 const char* reason_code(std::uint8_t reason) {
   switch (static_cast<RefusalReason>(reason)) {
@@ -26,6 +29,7 @@ const char* reason_code(std::uint8_t reason) {
 
 std::vector<Stage> stages_of(const Story& story) {
   std::vector<Stage> stages;
+  stages.reserve(kStagesMax);
   std::int64_t latest_ns = 0;
   // In this order they happen. Two of them were read from a clock of microseconds.
   const auto then = [&](const char* name, std::int64_t at_ns) {
@@ -42,13 +46,15 @@ std::vector<Stage> stages_of(const Story& story) {
   }
   // And these whenever they do.
   const auto add = [&](const char* name, std::int64_t at_ns) {
-    if (at_ns > 0) stages.push_back({name, at_ns});
+    if (at_ns <= 0) return;
+    const auto before = std::upper_bound(
+        stages.begin(), stages.end(), at_ns,
+        [](std::int64_t time_ns, const Stage& stage) { return time_ns < stage.at_ns; });
+    stages.insert(before, {name, at_ns});
   };
   if (story.keeper_mark) add("durable", story.keeper_mark->durable_ns);
   add("answered", story.slot.answered_ns);
   if (story.keeper_mark) add("flushed", story.keeper_mark->flushed_ns);
-  std::stable_sort(stages.begin(), stages.end(),
-                   [](const Stage& a, const Stage& b) { return a.at_ns < b.at_ns; });
   return stages;
 }
 

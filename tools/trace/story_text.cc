@@ -8,16 +8,16 @@
 namespace deja {
 namespace {
 
+constexpr std::size_t kJsonBytesUsual = 1024;
+
 std::string_view call_name(std::uint8_t call) {
   constexpr std::string_view kCalls[] = {"",      "track",    "page", "screen",
                                          "group", "identify", "alias"};
   return call < std::size(kCalls) ? kCalls[call] : kCalls[0];
 }
 
-std::string instant_of(const Story& story, std::int64_t at_ns) {
-  std::string text;
-  append_instant(text, (at_ns + story.wall_offset_ns) / 1000);
-  return text;
+void append_instant_of(std::string& out, const Story& story, std::int64_t at_ns) {
+  append_instant(out, (at_ns + story.wall_offset_ns) / 1000);
 }
 
 std::string duration_of(std::int64_t from_ns, std::int64_t until_ns) {
@@ -70,10 +70,13 @@ std::string story_text(const Story& story, const Style& style) {
   const std::vector<Stage> stages = stages_of(story);
   for (std::size_t at = 0; at < stages.size(); ++at) {
     const Stage& stage = stages[at];
-    const std::string since = at == 0 ? instant_of(story, stage.at_ns)
-                                      : "+" + duration_of(stages[at - 1].at_ns, stage.at_ns);
-    text += "  " + padded(stage.name, 11) + padded(since, at == 0 ? 0 : 12) +
-            detail_of(story, stage.name);
+    text += "  " + padded(stage.name, 11);
+    if (at == 0) {
+      append_instant_of(text, story, stage.at_ns);
+    } else {
+      text += padded("+" + duration_of(stages[at - 1].at_ns, stage.at_ns), 12);
+    }
+    text += detail_of(story, stage.name);
     while (text.ends_with(' ')) text.pop_back();
     text += "\n";
   }
@@ -85,7 +88,10 @@ std::string story_text(const Story& story, const Style& style) {
 }
 
 std::string story_json(const Story& story) {
-  std::string out = "{\"trace\":\"" + hex_word(story.trace_high) + hex_word(story.trace_low) + "\"";
+  std::string out;
+  out.reserve(kJsonBytesUsual);
+  out.append("{\"trace\":\"").append(hex_word(story.trace_high)).append(hex_word(story.trace_low));
+  out += '"';
   if (story.slot.parent != 0) append_member(out, "parent", hex_word(story.slot.parent));
   append_member(out, "call", call_name(story.slot.call));
   append_member(out, "event", text_of(story.slot.name));
@@ -105,7 +111,9 @@ std::string story_json(const Story& story) {
   for (std::size_t at = 0; at < stages.size(); ++at) {
     out.append(at == 0 ? "{\"stage\":" : ",{\"stage\":");
     append_json_text(out, stages[at].name);
-    append_member(out, "at", instant_of(story, stages[at].at_ns));
+    out += ",\"at\":\"";
+    append_instant_of(out, story, stages[at].at_ns);
+    out += '"';
     append_member(out, "since_received_ns",
                   static_cast<std::uint64_t>(stages[at].at_ns - stages.front().at_ns));
     out += '}';
