@@ -1,13 +1,12 @@
 """Producers and renderers that go on while an appliance is changed under them: every event that was
-acknowledged must be there afterwards, once, and no read may fail. The config has the features `views` and
-`twice`, where every event counts as one view with n = 2."""
+acknowledged must be there afterwards, once, and no read may fail. The config is as renderer.py wants
+it."""
 
 import itertools
 import multiprocessing
-import os
 import threading
 
-from renderer import DEJA_BUSY, DEJA_OK, DEJA_STALE, DEJA_UNKNOWN, Renderer
+from renderer import read_on
 from traffic import BROKEN, Client, eventually, track
 
 USERS = [f"u{number}" for number in range(40)]
@@ -44,34 +43,6 @@ class Producer(threading.Thread):
                     return
 
 
-def read_through(name, directory, stop, report):
-    """A renderer: reads everybody on and on, attaches again when it is told to, and keeps what was
-    wrong."""
-    os.nice(10)
-    renderer = Renderer(name, directory)
-    seen, wrong = {}, []
-    reads = attached = 0
-    while not stop.is_set() and not wrong:
-        for user in USERS:
-            status, _, views, twice, _ = renderer.get(user)
-            reads += 1
-            if status == DEJA_STALE:
-                try:
-                    renderer = Renderer(name, directory)
-                    attached += 1
-                except AssertionError as status:
-                    wrong.append(f"attaching again gave {status}")
-            elif status == DEJA_UNKNOWN and user in seen:
-                wrong.append(f"{user} had {seen[user]} views and is unknown")
-            elif status == DEJA_OK:
-                if views < seen.get(user, 0) or twice != 2 * views:
-                    wrong.append(f"{user} had {seen.get(user)} views and has {views}, {twice} twice")
-                seen[user] = views
-            elif status not in (DEJA_BUSY, DEJA_UNKNOWN):
-                wrong.append(f"status {status}")
-    report.put({"reads": reads, "attached": attached, "wrong": wrong, "seen": len(seen)})
-
-
 class LastingLoad:
     """While it is entered three producers send and two renderers' processes read. At its end all that
     must be true is asserted; `attached` then says how often each renderer had to attach again."""
@@ -80,8 +51,8 @@ class LastingLoad:
         self.shop = shop
         self.producers = [Producer(shop, name, key) for name in ("a", "b", "c")]
         self.stop, self.report = multiprocessing.Event(), multiprocessing.Queue()
-        self.renderers = [multiprocessing.Process(target=read_through, args=(
-            shop.name, shop.directory, self.stop, self.report)) for _ in range(2)]
+        self.renderers = [multiprocessing.Process(target=read_on, args=(
+            shop.name, shop.directory, USERS, self.stop, self.report, True)) for _ in range(2)]
         self.attached = []
 
     def acknowledged(self, user=None):
@@ -108,7 +79,7 @@ class LastingLoad:
             return
         assert [producer.refused for producer in self.producers] == [[], [], []]
         assert [reader["wrong"] for reader in found] == [[], []]
-        assert [reader["seen"] for reader in found] == [len(USERS)] * 2
+        assert [reader["users"] for reader in found] == [len(USERS)] * 2
         self.attached = [reader["attached"] for reader in found]
         profiles = self.shop.export()
         for user in USERS:

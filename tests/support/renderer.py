@@ -57,13 +57,14 @@ class Renderer:
         return status, self.lib.deja_sequence(self.profile), *values
 
 
-def read_on(name, directory, users, stop, report):
-    """A renderer's process: looks at everybody as fast as it can and keeps what was wrong."""
+def read_on(name, directory, users, stop, report, attaches_again=False):
+    """A renderer's process: looks at everybody as fast as it can and keeps what was wrong. A segment that
+    has ended is wrong too, unless it `attaches_again` then, as a renderer should."""
     os.nice(10)  # on two cores it would hold up the workers, who are to be met at work
     renderer = Renderer(name, directory)
     last = {}
     wrong = []
-    reads = busy = 0
+    reads = busy = attached = 0
     while not stop.is_set() and not wrong:
         for user in users:
             status, sequence, views, twice, again = renderer.get(user)
@@ -73,6 +74,13 @@ def read_on(name, directory, users, stop, report):
             elif status == DEJA_UNKNOWN:
                 if user in last:
                     wrong.append(f"{user} was there with {last[user]} and is unknown now")
+            elif status == DEJA_STALE and attaches_again:
+                try:
+                    renderer = Renderer(name, directory)
+                except AssertionError as refused:
+                    wrong.append(f"attaching again gave {refused}")
+                attached += 1
+                last = {user: (0, views) for user, (_, views) in last.items()}
             elif status != DEJA_OK:
                 wrong.append(f"status {status}")
             else:
@@ -82,4 +90,4 @@ def read_on(name, directory, users, stop, report):
                 if (sequence, views) < before or views < before[1]:
                     wrong.append(f"{user} went from {before} to {(sequence, views)}")
                 last[user] = (sequence, views)
-    report.put({"reads": reads, "busy": busy, "users": len(last), "wrong": wrong})
+    report.put({"reads": reads, "busy": busy, "attached": attached, "users": len(last), "wrong": wrong})
