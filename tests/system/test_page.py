@@ -209,7 +209,7 @@ def test_everything_has_a_name(shop, browser):
 
 
 def test_a_killed_and_a_stopped_worker_are_red(shop, browser):
-    page = browser.open(f"http://{shop.console}/", width=390)
+    page = browser.open(f"http://{shop.console}/", width=360)  # a small phone: red is bold, and wider
     bad = "document.querySelector('#processes tr.bad')?.textContent ?? ''"
     page.eventually("document.querySelectorAll('#processes tbody tr').length === 6")
     assert page.evaluate(bad) == ""
