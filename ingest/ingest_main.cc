@@ -199,7 +199,7 @@ struct IngestThread {
   }
   /// What needs calls that the sandbox refuses.
   void start() {
-    if (cpu >= 0) not_pinned.set(pin_this_thread(cpu) == 0 ? 0 : 1);
+    not_pinned.set(cpu >= 0 && pin_this_thread(cpu) != 0 ? 1 : 0);
     auto made = Loop::create(options, std::move(ring));
     if (!made.ok()) return fail(made.error());
     loop = std::move(*made);

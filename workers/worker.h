@@ -65,8 +65,9 @@ class Worker {
   /// All stored profiles are in; events are taken from now on.
   [[nodiscard]] bool recovered() const { return recovered_; }
 
-  /// Says where `deja stat` looks that this process does not run on the core that it was given.
-  void report_not_pinned() { process_.gauge("deja_thread_not_pinned").set(1); }
+  /// Says where `deja stat` looks whether this process runs on the core that it was given, if any.
+  /// Always, since what its predecessor said stands there until then.
+  void report_pinned(bool pinned) { process_.gauge("deja_thread_not_pinned").set(pinned ? 0 : 1); }
 
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -79,7 +79,7 @@ int main(int argument_count, char** arguments) {
 
   auto worker = deja::Worker::attach(*segment, index, options);
   if (!worker.ok()) return fail(worker.error().message(), 1);
-  if (pinned != 0) (*worker)->report_not_pinned();
+  (*worker)->report_pinned(pinned == 0);
   const deja::Status done = (*worker)->run(finish);
   return done.ok() ? 0 : fail(done.error().message(), 1);
 }

@@ -234,7 +234,8 @@ void ConsoleService::answer_metrics(HttpAnswer& answer) const {
   std::vector<Lag> lags = ring_lags(*segment, now_us);
   for (Lag& lag : log_lags(*segment, now_us)) lags.push_back(std::move(lag));
   answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  answer.body = prometheus_text(read_processes(*segment), lags);
+  answer.body = prometheus_text(read_processes(*segment), lags,
+                                segment->superblock().state.load(std::memory_order_acquire));
 }
 
 void ConsoleService::answer_stat(HttpAnswer& answer) const {

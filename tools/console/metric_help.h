@@ -21,6 +21,8 @@ inline constexpr auto kMetricHelp = std::to_array<std::pair<std::string_view, st
     {"deja_dead_letters_dropped_total",
      "Dead letters not kept: their file is full; of rejected events also half full or refused."},
     {"deja_dead_letters_total", "Dead letters kept on the disk, for deja dlq."},
+    {"deja_draining",
+     "1 while it stops or hands over to another segment: its processes end one by one."},
     {"deja_durability_disk_bytes",
      "Size of the file system that the durability directory lies on."},
     {"deja_durability_free_bytes", "Of that, what the keeper may still take."},

@@ -1,8 +1,10 @@
 #include "tools/console/prometheus.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "tools/console/metric_help.h"
@@ -40,14 +42,62 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-/// `name{labels}` with the process's label first: "x{code=\"a\"}" → "{process=\"p\",code=\"a\"}".
-std::string labels_of(std::string_view name, std::string_view process) {
-  std::string labels = "{process=\"" + escaped(process) + "\"";
-  const std::size_t brace = name.find('{');
-  if (brace != std::string_view::npos && name.ends_with('}') && name.size() > brace + 2) {
-    labels += ",";
-    labels += name.substr(brace + 1, name.size() - brace - 2);
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/// Takes a label NAME="VALUE" off the front, and returns its name; empty where there is none that
+/// may stand in the text: one byte amiss, and Prometheus throws the whole scrape away.
+std::string_view take_label(std::string_view& text) {
+  std::size_t at = 0;
+  while (at < text.size() && (is_letter(text[at]) || (at > 0 && is_digit(text[at])))) ++at;
+  const std::string_view name = text.substr(0, at);
+  if (name.empty() || !text.substr(at).starts_with("=\"")) return {};
+  at += 2;
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] < ' ' || text[at] > '~') return {};
+    if (text[at] != '\\') continue;
+    if (++at == text.size() || std::string_view("\\\"n").find(text[at]) == std::string_view::npos) {
+      return {};
+    }
   }
+  if (at == text.size()) return {};
+  text.remove_prefix(at + 1);
+  return name;
+}
+
+/// The labels of `name{a="b",c="d"}`, a name from a file; nullopt: they are no labels, or speak of
+/// another process.
+std::optional<std::string_view> labels_in(std::string_view name) {
+  const std::size_t brace = name.find('{');
+  if (brace == std::string_view::npos) return std::string_view();
+  if (!name.ends_with('}')) return std::nullopt;
+  const std::string_view labels = name.substr(brace + 1, name.size() - brace - 2);
+  std::vector<std::string_view> seen = {"process", "le"};
+  for (std::string_view rest = labels; !rest.empty();) {
+    const std::string_view label = take_label(rest);
+    if (label.empty() || std::find(seen.begin(), seen.end(), label) != seen.end()) {
+      return std::nullopt;
+    }
+    seen.push_back(label);
+    if (rest.empty()) break;
+    if (rest[0] != ',' || rest.size() == 1) return std::nullopt;
+    rest.remove_prefix(1);
+  }
+  return labels;
+}
+
+/// The process's label, and behind it those of `name`: "x{code=\"a\"}" →
+/// "{process=\"p\",code=\"a\"}"; nullopt as of labels_in().
+std::optional<std::string> labels_of(std::string_view name, std::string_view process) {
+  const std::optional<std::string_view> own = labels_in(name);
+  if (!own) return std::nullopt;
+  std::string labels = "{process=\"" + escaped(process) + "\"";
+  if (!own->empty()) labels.append(",").append(*own);
   return labels + "}";
 }
 
@@ -56,12 +106,9 @@ constexpr std::string_view kMicroseconds = "_microseconds";
 
 /// Whether a name from a file may stand in the text at all.
 bool is_metric_name(std::string_view name) {
-  if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
-  for (const char c : name) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == ':';
-    if (!letter && !(c >= '0' && c <= '9')) return false;
-  }
-  return true;
+  if (name.empty() || is_digit(name[0])) return false;
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return is_letter(c) || is_digit(c) || c == ':'; });
 }
 
 void add_sample(Families& families, std::string_view family, const char* type,
@@ -83,12 +130,11 @@ std::string instant_text(std::int64_t time_us) {
   return text;
 }
 
-void add_histogram(Families& families, std::string_view process,
+void add_histogram(Families& families, const std::string& labels,
                    const ProcessView::NamedHistogram& histogram) {
   const std::string name(counter_family(histogram.name));
   Family& into = families[name];
   into.type = "histogram";
-  const std::string labels = labels_of(histogram.name, process);
   const std::string open = labels.substr(0, labels.size() - 1);
   std::uint64_t cumulative = 0;
   std::uint32_t bucket = 0;
@@ -111,15 +157,18 @@ void add_histogram(Families& families, std::string_view process,
 
 }  // namespace
 
-std::string prometheus_text(const std::vector<ProcessView>& processes,
-                            const std::vector<Lag>& lags) {
+std::string prometheus_text(const std::vector<ProcessView>& processes, const std::vector<Lag>& lags,
+                            SegmentState state) {
   Families families;
+  const bool is_draining = state == SegmentState::kDraining || state == SegmentState::kDrained;
+  add_sample(families, "deja_draining", "gauge", "", is_draining ? "1" : "0");
   for (const ProcessView& process : processes) {
     for (const auto& counter : process.counters) {
       const std::string_view family = counter_family(counter.name);
-      if (!is_metric_name(family)) continue;
+      const std::optional<std::string> found = labels_of(counter.name, process.name);
+      if (!is_metric_name(family) || !found) continue;
       const char* type = counter.is_gauge ? "gauge" : "counter";
-      const std::string labels = labels_of(counter.name, process.name);
+      const std::string& labels = *found;
       if (family.ends_with(kMicroseconds)) {
         const std::string_view stem = family.substr(0, family.size() - kMicroseconds.size());
         add_sample(families, std::string(stem) + "_seconds", type, labels,
@@ -129,11 +178,12 @@ std::string prometheus_text(const std::vector<ProcessView>& processes,
       }
     }
     for (const auto& histogram : process.histograms) {
-      if (is_metric_name(counter_family(histogram.name))) {
-        add_histogram(families, process.name, histogram);
+      const std::optional<std::string> labels = labels_of(histogram.name, process.name);
+      if (is_metric_name(counter_family(histogram.name)) && labels) {
+        add_histogram(families, *labels, histogram);
       }
     }
-    const std::string labels = labels_of("", process.name);
+    const std::string labels = "{process=\"" + escaped(process.name) + "\"}";
     add_sample(families, "deja_process_heartbeat_seconds", "gauge", labels,
                instant_text(process.heartbeat_us));
     add_sample(families, "deja_process_start_seconds", "gauge", labels,

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "shm/process_file.h"
+#include "shm/superblock.h"
 #include "tools/inspect/lags.h"
 
 namespace deja {
 
+/// `state`: the segment's.
 [[nodiscard]] std::string prometheus_text(const std::vector<ProcessView>& processes,
-                                          const std::vector<Lag>& lags);
+                                          const std::vector<Lag>& lags, SegmentState state);
 
 }  // namespace deja

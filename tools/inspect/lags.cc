@@ -11,7 +11,8 @@
 namespace deja {
 namespace {
 
-constexpr std::int64_t kAgeUsMax = 3'600'000'000;
+/// Older than any segment lives, and so nobody's age.
+constexpr std::int64_t kAgeUsMax = std::int64_t{10} * 365 * 86'400 * 1'000'000;
 /// Behind a record's header: the root pointer of an EventRecord, then its first field, receivedUs.
 constexpr std::uint64_t kReceivedOffset = 8;
 constexpr std::uint64_t kConsumedOffset = offsetof(LogRecordLayout, consumed_us);

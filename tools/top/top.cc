@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 
@@ -19,9 +20,11 @@ constexpr std::int64_t kIntervalUsMax = 3'600'000'000;
 /// On what is no terminal nothing has to be left out.
 constexpr TerminalSize kAnyRows{80, 100'000};
 
+/// Not at all where that is in the past.
 void sleep_us(std::int64_t duration_us) {
+  if (duration_us <= 0) return;
   timespec left{duration_us / 1'000'000, duration_us % 1'000'000 * 1000};
-  while (nanosleep(&left, &left) != 0) {
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) {
   }
 }
 

@@ -48,7 +48,7 @@ ProcessView process_with(std::uint64_t value_ns, std::uint64_t count) {
 
 TEST(Prometheus, WritesEachFamilyOnceWithItsTypeAndProcess) {
   const ProcessView process = process_with(1500, 2);
-  const std::string text = prometheus_text({process, process}, {});
+  const std::string text = prometheus_text({process, process}, {}, SegmentState::kServing);
   EXPECT_NE(text.find("# TYPE deja_x_total counter\n"
                       "deja_x_total{process=\"worker-0\",code=\"a\"} 3\n"),
             std::string::npos)
@@ -58,7 +58,7 @@ TEST(Prometheus, WritesEachFamilyOnceWithItsTypeAndProcess) {
 }
 
 TEST(Prometheus, AccumulatesBucketsUpToTheBoundThatAllOfThemLieBelow) {
-  const std::string text = prometheus_text({process_with(1500, 2)}, {});
+  const std::string text = prometheus_text({process_with(1500, 2)}, {}, SegmentState::kServing);
   EXPECT_NE(text.find("deja_z_seconds_bucket{process=\"worker-0\",le=\"1e-06\"} 0\n"),
             std::string::npos)
       << text;
@@ -74,7 +74,7 @@ TEST(Prometheus, SaysMicrosecondsInSeconds) {
   ProcessView process;
   process.name = "keeper";
   process.counters = {{"deja_flush_lag_microseconds", 1'500'000, true}};
-  const std::string text = prometheus_text({process}, {});
+  const std::string text = prometheus_text({process}, {}, SegmentState::kServing);
   EXPECT_NE(text.find("# TYPE deja_flush_lag_seconds gauge\n"
                       "deja_flush_lag_seconds{process=\"keeper\"} 1.5\n"),
             std::string::npos)
@@ -86,9 +86,60 @@ TEST(Prometheus, LeavesOutANameThatIsNone) {
   ProcessView process;
   process.name = "w\"1\n";
   process.counters = {{"not a name", 1, false}, {"0x", 1, false}, {"", 1, false}};
-  const std::string text = prometheus_text({process}, {});
+  const std::string text = prometheus_text({process}, {}, SegmentState::kServing);
   EXPECT_EQ(text.find("not a name"), std::string::npos);
   EXPECT_NE(text.find("process=\"w\\\"1\\n\""), std::string::npos) << text;
+}
+
+TEST(Prometheus, LeavesOutLabelsThatAreNone) {
+  ProcessView process;
+  process.name = "ingest";
+  for (const char* labels : {
+           "{",
+           "{a}",
+           "{a=}",
+           "{a=\"b}",
+           "{a=\"b\"",
+           "{a=\"b\",}",
+           "{a=\"b\"c=\"d\"}",
+           "{=\"b\"}",
+           "{1a=\"b\"}",
+           "{a=\"b\",a=\"c\"}",
+           "{a=\"\\t\"}",
+           "{a=\"b\\\"}",
+           "{a=\"\x80\"}",
+           "{process=\"keeper\"}",
+           "{le=\"1\"}",
+           "{a=\"b\"} 1\ndeja_redis_connected{process=\"keeper\"}",
+       }) {
+    process.counters = {{"deja_x_total" + std::string(labels), 1, false}};
+    process.histograms.clear();
+    ProcessView::NamedHistogram histogram;
+    histogram.name = "deja_z_seconds" + std::string(labels);
+    histogram.copy.counts.resize(kHistogramBuckets);
+    process.histograms = {histogram};
+    const std::string text = prometheus_text({process}, {}, SegmentState::kServing);
+    EXPECT_EQ(text.find("deja_x_total"), std::string::npos) << labels;
+    EXPECT_EQ(text.find("deja_z_seconds"), std::string::npos) << labels;
+    EXPECT_EQ(text.find("keeper"), std::string::npos) << labels;
+  }
+  for (const char* labels : {"{}", "{a=\"\"}", "{a=\"\\\\ \\\" \\n\",b_1=\"~ {}\"}"}) {
+    process.counters = {{"deja_x_total" + std::string(labels), 1, false}};
+    EXPECT_NE(
+        prometheus_text({process}, {}, SegmentState::kServing).find("\ndeja_x_total{process="),
+        std::string::npos)
+        << labels;
+  }
+}
+
+TEST(Prometheus, SaysThatItDrains) {
+  const auto says = [](SegmentState state) {
+    const std::string text = prometheus_text({}, {}, state);
+    return text.substr(text.find("\ndeja_draining ") + 1, 15);
+  };
+  EXPECT_EQ(says(SegmentState::kServing), "deja_draining 0");
+  EXPECT_EQ(says(SegmentState::kDraining), "deja_draining 1");
+  EXPECT_EQ(says(SegmentState::kDrained), "deja_draining 1");
 }
 
 }  // namespace
