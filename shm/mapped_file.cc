@@ -4,11 +4,14 @@
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/mapped_region.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -50,7 +53,15 @@ std::string mib(std::uint64_t bytes) {
 
 /// Allocates before anything is mapped: a shortage is found here and not as SIGBUS.
 Status allocate(int descriptor, const MappedFile::Create& options, std::uint64_t bytes) {
-  const int error = posix_fallocate(descriptor, 0, static_cast<off_t>(bytes));
+  // Not found out by taking all there is first.
+  struct statvfs room {};
+  int error = fstatvfs(descriptor, &room) != 0 ? errno : 0;
+  if (error == 0 && room.f_bavail < bytes / room.f_frsize) error = ENOSPC;
+  for (std::uint64_t at = 0; at < bytes && error == 0; at += MappedFile::kAllocatedAtOnce) {
+    const std::uint64_t part = std::min(MappedFile::kAllocatedAtOnce, bytes - at);
+    error = posix_fallocate(descriptor, static_cast<off_t>(at), static_cast<off_t>(part));
+    options.between();
+  }
   if (error == 0) return Done{};
   return Error{"allocate " + mib(bytes) + " for " + options.path, error,
                error == ENOSPC || error == ENOMEM
@@ -124,7 +135,10 @@ Result<MappedFile> MappedFile::create(const Create& options) {
     // Whether this does anything depends on shmem_enabled: placement() looks at what was given.
     (void)madvise(mapped->data_, mapped->bytes_, MADV_HUGEPAGE);
   }
-  prefault(mapped->data_, mapped->bytes_);
+  for (std::uint64_t at = 0; at < mapped->bytes_; at += kAllocatedAtOnce) {
+    prefault(mapped->data_ + at, std::min(kAllocatedAtOnce, mapped->bytes_ - at));
+    options.between();
+  }
   return mapped;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -34,7 +35,9 @@ class MappedFile {
     Audience audience = Audience::kService;
     gid_t readers_group = static_cast<gid_t>(-1);  ///< -1: the service's own
     HugePages huge_pages = HugePages::kOff;
+    std::function<void()> between = [] {};  ///< called every kAllocatedAtOnce bytes
   };
+  static constexpr std::uint64_t kAllocatedAtOnce = std::uint64_t{256} << 20U;
   /// A new file of zeros, mapped for writing. An existing one of that name is an error.
   [[nodiscard]] static Result<MappedFile> create(const Create& options);
 

@@ -66,7 +66,10 @@ struct SegmentReport {
 /// sure that no other supervisor serves the name. Removes its files unless it took the name.
 class NewSegment {
  public:
-  [[nodiscard]] static Result<NewSegment> make(const SegmentPlan& plan);
+  /// `between` is called every MappedFile::kAllocatedAtOnce bytes: a large table takes minutes, in
+  /// which a supervisor has others to look after.
+  [[nodiscard]] static Result<NewSegment> make(
+      const SegmentPlan& plan, const std::function<void()>& between = [] {});
   ~NewSegment();
   NewSegment(NewSegment&&) noexcept = default;
   NewSegment& operator=(NewSegment&&) = delete;
@@ -84,9 +87,10 @@ class NewSegment {
 
  private:
   NewSegment() = default;
-  Status fill(const SegmentPlan& plan);
+  Status fill(const SegmentPlan& plan, const std::function<void()>& between);
   std::string directory_;
   std::uint64_t incarnation_ = 0;
+  gid_t readers_group_ = static_cast<gid_t>(-1);
   std::unique_ptr<MappedFile> old_superblock_;
   std::vector<std::string> paths_;  ///< made, and to be removed
   SegmentReport report_;

@@ -33,7 +33,17 @@ Result<gid_t> group_of(const std::string& name) {
   return entry->gr_gid;
 }
 
-Status make_directory(const std::string& path, gid_t readers_group) {
+/// Whoever may attach to the segment may look into its directory.
+Status open_to_readers(const std::string& path, gid_t readers_group) {
+  if (readers_group == static_cast<gid_t>(-1) ||
+      chown(path.c_str(), static_cast<uid_t>(-1), readers_group) == 0) {
+    return Done{};
+  }
+  return system_error("give " + path + " to the readers' group",
+                      "The service's user must be a member of [appliance] readers_group");
+}
+
+Status make_directory(const std::string& path) {
   if (mkdir(path.c_str(), 0750) != 0 && errno != EEXIST) {
     return system_error("create the directory " + path,
                         "Choose an [appliance] directory that the service may write to");
@@ -46,11 +56,6 @@ Status make_directory(const std::string& path, gid_t readers_group) {
                  "Remove it, or run as the user that made it"};
   }
   if (chmod(path.c_str(), 0750) != 0) return system_error("set the rights of " + path);
-  if (readers_group != static_cast<gid_t>(-1) &&
-      chown(path.c_str(), static_cast<uid_t>(-1), readers_group) != 0) {
-    return system_error("give " + path + " to the readers' group",
-                        "The service's user must be a member of [appliance] readers_group");
-  }
   return Done{};
 }
 
@@ -152,13 +157,13 @@ NewSegment::~NewSegment() {
   for (const std::string& path : paths_) unlink(path.c_str());
 }
 
-Result<NewSegment> NewSegment::make(const SegmentPlan& plan) {
+Result<NewSegment> NewSegment::make(const SegmentPlan& plan, const std::function<void()>& between) {
   NewSegment made;
-  if (Status filled = made.fill(plan); !filled.ok()) return filled.error();
+  if (Status filled = made.fill(plan, between); !filled.ok()) return filled.error();
   return made;
 }
 
-Status NewSegment::fill(const SegmentPlan& plan) {
+Status NewSegment::fill(const SegmentPlan& plan, const std::function<void()>& between) {
   if (Status sane = check_plan(plan); !sane.ok()) return sane;
   const Result<gid_t> readers_group = group_of(plan.readers_group);
   if (!readers_group.ok()) return readers_group.error();
@@ -167,7 +172,8 @@ Status NewSegment::fill(const SegmentPlan& plan) {
     return Error{"the path of the segment is too long", 0,
                  "Choose a shorter [appliance] directory"};
   }
-  if (Status made = make_directory(directory_, *readers_group); !made.ok()) return made;
+  readers_group_ = *readers_group;
+  if (Status made = make_directory(directory_); !made.ok()) return made;
 
   const std::string superblock_path = directory_ + "/" + kSuperblockFile;
   if (access(superblock_path.c_str(), F_OK) == 0) {
@@ -189,6 +195,7 @@ Status NewSegment::fill(const SegmentPlan& plan) {
     options.audience = audience;
     options.readers_group = *readers_group;
     options.huge_pages = huge_pages;
+    options.between = between;
     Result<MappedFile> made = MappedFile::create(options);
     if (made.ok()) paths_.push_back(options.path);
     return made;
@@ -244,6 +251,7 @@ Status NewSegment::fill(const SegmentPlan& plan) {
 }
 
 Status NewSegment::take_name() {
+  if (Status opened = open_to_readers(directory_, readers_group_); !opened.ok()) return opened;
   const std::string name = directory_ + "/" + kSuperblockFile;
   // Whoever is killed between here and supersede_old() leaves it to remove_strays() to tell the
   // renderers that have the old one mapped.

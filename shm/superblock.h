@@ -10,8 +10,10 @@
 //  2. Everything but `state` and `heartbeat_us` is constant once magic is there.
 //  3. A reader checks magic, layout_version and layout_hash, then copies and checks every count
 //     against the sizes of the files before using one: the file may be anybody's.
-//  4. magic, layout_version, layout_hash, incarnation, heartbeat_us and state lie where they lie in
-//     every layout: a program of another one tells this one's readers that it has superseded it.
+//  4. magic, layout_version, layout_hash, incarnation, boot_id, heartbeat_us and state lie where
+//  they
+//     lie in every layout: a program of another one tells this one's readers that it has superseded
+//     it, and knows whether something accepted may lie in it alone.
 #pragma once
 
 #include <atomic>

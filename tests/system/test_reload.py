@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from appliance import Appliance, run
+from appliance import BIN, Appliance, run
 from lasting_load import LastingLoad
+from redis_proxy import RedisServer
 from renderer import DEJA_OK, DEJA_STALE, Renderer
 from traffic import BROKEN, Client, eventually, lasting_address, processes, track
 
@@ -143,6 +145,37 @@ def test_a_config_that_is_the_same_changes_nothing(shop):
     assert "nothing changed" in unchanged(shop, lambda: reload(shop)).stdout
     assert "nothing changed" in unchanged(shop, lambda: reload(shop, text_of(shop) + "# more words\n")).stdout
     assert json.loads(shop.deja("reload", "--json").stdout) == {"done": True, "text": "nothing changed"}
+
+
+def test_who_asks_during_a_reload_gets_an_answer_of_his_own(shop):
+    shop.config.write_text(text_of(shop, more=CARTS))
+    with subprocess.Popen([BIN / "deja", "reload", "--name", shop.name, "--directory", shop.directory],
+                          stdout=subprocess.PIPE, text=True) as first:
+        eventually(lambda: "reloading: " in shop.log_text())
+        done = reload(shop, text_of(shop, more='carts = { type = "none" }'), check=False)
+        first.communicate()
+    assert done.returncode == 1 and '"none"' in done.stderr, done
+
+
+def test_without_redis_it_serves_on_as_it_is(tmp_path):
+    redis = RedisServer(tmp_path)
+    try:
+        redis.start()
+        text = CONFIG.replace("[events]", f'[redis]\nurl = "unix://{redis.socket}"\n\n[events]')
+        with Appliance(text, workers=1, key="first", more="") as shop:
+            redis.signal(signal.SIGKILL)
+            eventually(lambda: not shop.stat()["redis"]["connected"])
+            changed = shop.config.read_text().replace("again =", f"{CARTS}\nagain =")
+            done = unchanged(shop, lambda: reload(shop, changed, check=False))
+            assert done.returncode == 1 and "Redis does not answer" in done.stderr, done
+            assert shop.post("/v1/track", {**track("u1", "Product Viewed", "m1", n=2),
+                                           "writeKey": "first"})[0] == 200
+            redis.start()
+            eventually(lambda: shop.stat()["redis"]["connected"])
+            assert "changed" in reload(shop).stdout
+            assert shop.profile("u1")["features"]["views"] == 1
+    finally:
+        redis.close()
 
 
 def test_a_stop_after_it_leaves_nothing(shop):

@@ -107,11 +107,11 @@ std::optional<pid_t> Crew::pid(const std::string& name) const {
   return std::nullopt;
 }
 
-void Crew::replace(const std::string& name) {
+void Crew::replace(const std::string& name, int signal) {
   for (const auto& place : places_) {
     if (place->post.name != name || !place->child) continue;
     place->replaced = true;
-    place->child->signal(SIGTERM);
+    place->child->signal(signal);
   }
 }
 

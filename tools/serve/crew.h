@@ -78,8 +78,8 @@ class Crew {
   /// Whether a reload was asked for since the last call.
   [[nodiscard]] bool take_reload_request() { return std::exchange(reload_requested_, false); }
   [[nodiscard]] std::optional<pid_t> pid(const std::string& name) const;
-  /// Who has the post is asked to end, and another is started in its place; no death is counted.
-  void replace(const std::string& name);
+  /// Who has the post gets `signal`, and another is started in its place; no death is counted.
+  void replace(const std::string& name, int signal);
   /// All posts by name.
   [[nodiscard]] std::vector<std::string> names() const;
   /// The post is filled by a process of an earlier supervisor's.

@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "shm/layout_hash.h"
 #include "shm/place_lock.h"
 #include "shm/segment_names.h"
+#include "tools/serve/next_program.h"
 #include "tools/serve/posts.h"
 
 namespace deja {
@@ -43,6 +45,25 @@ std::vector<std::string> places_of(const std::string& segment_directory) {
   return names;
 }
 
+/// Whether nothing is lost where a segment of another layout is left out.
+Status check_drained(const SuperblockLayout& superblock, const std::string& segment_directory) {
+  const bool is_of_ours =
+      superblock.layout_version == kLayoutVersion && superblock.layout_hash == layout_hash();
+  const bool has_accepted =
+      superblock.state.load(std::memory_order_acquire) != SegmentState::kStarting;
+  if (superblock.magic.load(std::memory_order_acquire) != kSuperblockMagic || is_of_ours ||
+      !has_accepted || !is_of_this_boot(superblock)) {
+    return Done{};
+  }
+  return Error{segment_directory + " was left by a deja of another segment layout (" +
+                   layout_text(superblock.layout_version, superblock.layout_hash) + ", this one " +
+                   layout_text(kLayoutVersion, layout_hash()) +
+                   "), and what it had accepted may lie there alone",
+               0,
+               "Install that version again, start it and stop it; then start this one. To give up "
+               "what is not in the journal, remove the directory"};
+}
+
 }  // namespace
 
 void stop_orphans(Crew& crew, const std::string& segment_directory) {
@@ -66,26 +87,32 @@ pid_t foreign_keeper(const std::string& durability_directory,
   return pid == place_holder(segment_directory, kKeeperName) ? 0 : pid;
 }
 
-std::unique_ptr<Segment> find_leftover(const std::string& segment_directory) {
+Result<std::unique_ptr<Segment>> find_leftover(const std::string& segment_directory) {
   const std::string name = segment_directory + "/" + kSuperblockFile;
-  if (access(name.c_str(), F_OK) != 0) return nullptr;
-  if (const auto superblock =
+  if (access(name.c_str(), F_OK) != 0) return std::unique_ptr<Segment>();
+  if (const auto file =
           MappedFile::open(name, MappedFile::Mode::kReadOnly, sizeof(SuperblockLayout));
-      superblock.ok() &&
-      has_ended(superblock->at<const SuperblockLayout>()->state.load(std::memory_order_acquire))) {
-    return nullptr;  // whatever its layout is
+      file.ok()) {
+    // What lies where it lies in every layout.
+    const auto& superblock = *file->at<const SuperblockLayout>();
+    if (has_ended(superblock.state.load(std::memory_order_acquire))) {
+      return std::unique_ptr<Segment>();
+    }
+    if (Status drained = check_drained(superblock, segment_directory); !drained.ok()) {
+      return drained.error();
+    }
   }
   auto opened = Segment::open(segment_directory);
   if (!opened.ok()) {
     std::fprintf(stderr, "deja: can't go on with what the last deja serve left: %s\n",
                  opened.error().message().c_str());
-    return nullptr;
+    return std::unique_ptr<Segment>();
   }
   auto segment = std::make_unique<Segment>(std::move(opened.value()));
   if (!is_of_this_boot(segment->superblock())) {
     std::fprintf(stderr, "deja: %s is of another boot and can't be used; going on from Redis\n",
                  segment_directory.c_str());
-    return nullptr;
+    return std::unique_ptr<Segment>();
   }
   return segment;
 }

@@ -10,9 +10,11 @@
 
 namespace deja {
 
-/// The segment in `segment_directory`, when it was never stopped; else nothing. One that this build
-/// can't read, or of another boot, is named on stderr and left out: its memory can't be trusted.
-[[nodiscard]] std::unique_ptr<Segment> find_leftover(const std::string& segment_directory);
+/// The segment in `segment_directory`, when it was never stopped; else nothing. One that is
+/// damaged, or of another boot, is named on stderr and left out: its memory can't be trusted. One
+/// of another layout that may hold what was accepted and is nowhere else is an error: the programs
+/// that can read it must drain it.
+[[nodiscard]] Result<std::unique_ptr<Segment>> find_leftover(const std::string& segment_directory);
 
 /// Asks every process that still has a place in `segment_directory` to stop, in order: ingest,
 /// workers, keeper, console. For segments that can't be gone on with and need no drain.

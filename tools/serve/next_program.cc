@@ -1,6 +1,7 @@
 #include "tools/serve/next_program.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "shm/base/clock.h"
 #include "shm/base/descriptor.h"
 #include "shm/layout_hash.h"
 
@@ -20,6 +22,7 @@ namespace {
 
 constexpr const char* kInheritance = "DEJA_INHERITED_SOCKETS";
 constexpr std::string_view kDeleted = " (deleted)";
+constexpr std::int64_t kAnswerNsMax = 60'000'000'000;
 constexpr std::size_t kSaidBytesMax = std::size_t{64} << 10U;
 
 /// Where a process's program lay when it was started, and whether another file lies there now.
@@ -55,10 +58,14 @@ std::vector<std::string> own_arguments() {
 
 }  // namespace
 
-std::string layout_text() {
+std::string layout_text(std::uint32_t version, std::uint32_t hash) {
   char text[32];
-  std::snprintf(text, sizeof text, "%u-%08x", kLayoutVersion, layout_hash());
+  std::snprintf(text, sizeof text, "%u-%08x", version, hash);
   return text;
+}
+
+std::string layout_text() {
+  return layout_text(kLayoutVersion, layout_hash());
 }
 
 std::optional<NextProgram> NextProgram::find() {
@@ -80,7 +87,15 @@ Result<std::string> NextProgram::run(Crew& crew, std::vector<std::string> argume
   auto child = Child::start(command);
   if (!child.ok()) return child.error();
   Child::End end;
-  while (!child->ended(end)) crew.attend(10);
+  const std::int64_t deadline_ns = steady_ns() + kAnswerNsMax;
+  while (!child->ended(end)) {
+    if (crew.stop_requested() || steady_ns() > deadline_ns) {
+      child->signal(SIGKILL);
+      static_cast<void>(child->wait(10'000, end));
+      return Error{"the new " + path_ + " does not answer", 0, "Run its deja validate by hand"};
+    }
+    crew.attend(10);
+  }
   succeeded = end.exit == Child::Exit::kClean;
   std::string text(kSaidBytesMax, '\0');
   const ssize_t bytes = pread(said.number(), text.data(), text.size(), 0);

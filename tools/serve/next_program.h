@@ -5,6 +5,7 @@
 // supervisor. One thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@
 namespace deja {
 
 /// "7-1a2b3c4d": the layout's version and its hash, as `deja --version` says it.
+[[nodiscard]] std::string layout_text(std::uint32_t version, std::uint32_t hash);
+/// Of this program.
 [[nodiscard]] std::string layout_text();
 
 class NextProgram {
@@ -23,7 +26,7 @@ class NextProgram {
   [[nodiscard]] static std::optional<NextProgram> find();
 
   /// Whether `config` is right by it: runs its `deja validate`, and attends to `crew` meanwhile. An
-  /// error has all that it said.
+  /// error has all that it said, or that it said nothing for a minute.
   Status validate(Crew& crew, const std::string& config) const;
   /// Its layout_text(); empty where it does not say.
   [[nodiscard]] std::string layout(Crew& crew) const;

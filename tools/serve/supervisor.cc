@@ -67,8 +67,11 @@ Supervisor::~Supervisor() = default;
 int Supervisor::run() {
   Status started = start();
   if (started.ok() && taken_over_) {
-    started = replace_programs();
-    if (started.ok()) tell_outcome({0, true, "deja " DEJA_VERSION " has taken over"});
+    const Status replaced = replace_programs();
+    // What could not be replaced serves on as it is.
+    tell_outcome(
+        {0, replaced.ok(),
+         replaced.ok() ? "deja " DEJA_VERSION " has taken over" : replaced.error().message()});
   }
   if (!started.ok()) {
     const bool asked = crew_.stop_requested();
@@ -89,7 +92,9 @@ int Supervisor::run() {
 
 Status Supervisor::start() {
   if (Status taken = take_places(); !taken.ok()) return taken;
-  std::unique_ptr<Segment> old = find_leftover(segment_directory_);
+  auto left = find_leftover(segment_directory_);
+  if (!left.ok()) return left.error();
+  std::unique_ptr<Segment> old = std::move(*left);
   if (old == nullptr) stop_orphans(crew_, segment_directory_);  // of a segment that can't be read
   if (Status prepared = prepare(); !prepared.ok()) return prepared;
   if (old == nullptr) return begin();
@@ -156,7 +161,7 @@ Status Supervisor::begin() {
   for (const auto step : {&Listeners::open_events, &Listeners::open_console}) {
     if (Status opened = (listeners_.*step)(); !opened.ok()) return opened;
   }
-  auto made = NewSegment::make(plan_);
+  auto made = NewSegment::make(plan_, [this] { crew_.attend(0); });
   if (!made.ok()) return made.error();
   if (Status named = made->take_name(); !named.ok()) return named;
   if (Status filled = fill(*made); !filled.ok()) return filled;
@@ -338,10 +343,10 @@ void Supervisor::tell_ready() {
 // --- stop ---------------------------------------------------------------------------------------
 
 bool Supervisor::stop() {
-  bool flushed = true;
+  bool flushed = !unflushed_;
   if (served_) set_state(SegmentState::kDraining);
   stop_ingest();
-  if (writers_) flushed = writers_->stop();
+  if (writers_) flushed = writers_->stop() && flushed;
   stop_console();
   crew_.stop(kRedisName, SIGTERM, kRedisStopMs);
   if (redis_ != nullptr) redis_->remove_files();

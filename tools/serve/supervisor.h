@@ -20,6 +20,7 @@
 // Where its own program was replaced on disk it becomes the new one (next_program.h), which goes on
 // with the segment as with a killed one's, and has every other process replaced one by one. With
 // another layout it drains first, and the new one makes a segment beside the old, as for a reload.
+// A segment of another layout that was never drained is nobody's to take away: a start refuses.
 //
 // Where a stop can't make everything durable the segment stays likewise, and the exit status says
 // so.
@@ -92,10 +93,11 @@ class Supervisor {
   void reload();
   Result<std::string> reload_config_and_program();
   Result<std::string> change_to(Config config);
+  [[nodiscard]] Status check_redis() const;
   Status drain_for_another();
   void leave_segment();
   Status serve_anew(NewSegment& made);
-  Result<std::string> become(const NextProgram& next);
+  Result<std::string> become(const NextProgram& next, const std::string& layout);
   Status replace_programs();
   void tell_outcome(ReloadOutcome outcome);
   /// False: something could not be made durable.
@@ -114,6 +116,7 @@ class Supervisor {
   bool served_ = false;      ///< events may have been accepted
   bool taken_over_ = false;  ///< from the program before in this very process
   bool fatal_ = false;       ///< a reload failed where nothing can go on
+  bool unflushed_ = false;   ///< the writers were stopped, and not everything is durable
   SegmentPlan plan_;
   StartReport report_;
   std::unique_ptr<Segment> segment_;

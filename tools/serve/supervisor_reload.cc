@@ -8,10 +8,12 @@
 #include <utility>
 #include <variant>
 
+#include "shm/process_file.h"
 #include "shm/segment_names.h"
 #include "tools/config/load_config.h"
 #include "tools/config/run_tests.h"
 #include "tools/config/segment_plan.h"
+#include "tools/inspect/processes.h"
 #include "tools/serve/ingest_user.h"
 #include "tools/serve/notify.h"
 #include "tools/serve/posts.h"
@@ -46,6 +48,10 @@ Result<Config> read_config(const std::string& file) {
   return std::move(config);
 }
 
+Error fixed_key_error(const std::string& key) {
+  return {key + " changed, and can't while it serves", 0, "Restart it to take the change"};
+}
+
 /// The key that only a start can change; empty: none did.
 std::string fixed_key_changed(const Config& now, const Config& then) {
   if (now.appliance.name != then.appliance.name) return "[appliance] name";
@@ -60,7 +66,14 @@ std::string fixed_key_changed(const Config& now, const Config& then) {
 void Supervisor::reload() {
   notify_service_manager("RELOADING=1");
   ReloadOutcome outcome;
-  auto served = reload_config_and_program();
+  Result<std::string> served = std::string();
+  for (;;) {
+    served = reload_config_and_program();
+    // Who asks again meanwhile has changed something since, and must not get this one's answer.
+    if (!crew_.take_reload_request() || crew_.stop_requested() || fatal_) break;
+    std::fprintf(stderr, "deja: asked to reload again; until here: %s\n",
+                 served.ok() ? served->c_str() : served.error().message().c_str());
+  }
   outcome.done = served.ok();
   outcome.text = served.ok() ? *served : served.error().message();
   tell_outcome(std::move(outcome));
@@ -82,19 +95,25 @@ Result<std::string> Supervisor::reload_config_and_program() {
     if (Status valid = next->validate(crew_, config_.file); !valid.ok()) return valid.error();
   }
   auto config = read_config(config_.file);
-  if (config.ok()) {
+  const std::string layout = next ? next->layout(crew_) : layout_text();
+  if (config.ok() && layout != layout_text()) {
+    // A segment of this layout would be of no use to the programs that lie there now: the new one
+    // makes it.
+    const std::string key = fixed_key_changed(config_, *config);
+    if (!key.empty()) return fixed_key_error(key);
+  } else if (config.ok()) {
     auto changed = change_to(std::move(config.value()));
     if (!changed.ok() || !next) return changed;
   } else if (!next) {
     return config.error();
   }
   // A config that only the new program understands is taken by its start.
-  return become(*next);
+  return become(*next, layout);
 }
 
 Result<std::string> Supervisor::change_to(Config config) {
   if (const std::string key = fixed_key_changed(config_, config); !key.empty()) {
-    return Error{key + " changed, and can't while it serves", 0, "Restart it to take the change"};
+    return fixed_key_error(key);
   }
   auto user = ingest_user(config.appliance.ingest_user);
   if (!user.ok()) return user.error();
@@ -106,9 +125,10 @@ Result<std::string> Supervisor::change_to(Config config) {
     return std::string("nothing changed");
   }
   // What can fail, while everything serves on.
+  if (Status reached = check_redis(); !reached.ok()) return reached.error();
   Listeners listeners(config.listen);
   if (Status opened = listeners.open_beyond(listeners_); !opened.ok()) return opened.error();
-  auto made = NewSegment::make(plan);
+  auto made = NewSegment::make(plan, [this] { crew_.attend(0); });
   if (!made.ok()) return made.error();
 
   std::fprintf(stderr, "deja: reloading: %s changed\n", difference.c_str());
@@ -128,6 +148,15 @@ Result<std::string> Supervisor::change_to(Config config) {
     return served.error();
   }
   return difference + " changed" + (report_.features.empty() ? "" : "; " + report_.features);
+}
+
+/// A new segment is filled from Redis before it serves: without one it would not, for as long as
+/// Redis is away, while this one serves on from its journal.
+Status Supervisor::check_redis() const {
+  const auto keeper = ProcessView::read(segment_->path("process-" + std::string(kKeeperName)));
+  if (keeper.ok() && sum_of({*keeper}, "deja_redis_connected") != 0) return Done{};
+  return Error{"Redis does not answer, and a new segment is filled from it, so nothing was changed",
+               0, "Reload again when Redis is back"};
 }
 
 /// Everything accepted is applied, flushed and durable, and nobody writes any more. On an error the
@@ -162,10 +191,10 @@ Status Supervisor::serve_anew(NewSegment& made) {
   return start_listeners();
 }
 
-Result<std::string> Supervisor::become(const NextProgram& next) {
-  const std::string layout = next.layout(crew_);
+Result<std::string> Supervisor::become(const NextProgram& next, const std::string& layout) {
   const bool drains = layout != layout_text();
   if (drains) {
+    if (Status reached = check_redis(); !reached.ok()) return reached.error();
     std::fprintf(
         stderr,
         "deja: the new program has another segment layout (%s, this one %s): draining to a "
@@ -173,8 +202,10 @@ Result<std::string> Supervisor::become(const NextProgram& next) {
         layout.empty() ? "it does not say which" : layout.c_str(), layout_text().c_str());
     set_state(SegmentState::kDraining);
     stop_ingest();
+    unflushed_ = !writers_->stop();
+    writers_.reset();
     // Programs of this layout are gone: nothing could be started again to try once more.
-    if (!writers_->stop()) {
+    if (unflushed_) {
       fatal_ = true;
       return Error{"what was accepted could not be made durable before the new program", 0,
                    "The segment keeps it: see what the keeper said, install the program before "
@@ -193,7 +224,10 @@ Status Supervisor::replace_programs() {
   for (const std::string& name : crew_.names()) {
     const std::optional<pid_t> old = crew_.pid(name);
     if (name == kRedisName || !old || !runs_replaced_program(*old)) continue;
-    crew_.replace(name);
+    // Workers and keeper end by themselves only when nothing is left to do, which under load is
+    // never; their successors go on from a kill as from an end.
+    const bool is_listener = name == kIngestName || name == kConsoleName;
+    crew_.replace(name, is_listener ? SIGTERM : SIGKILL);
     Status replaced = crew_.attend_until(
         [&] {
           const std::optional<pid_t> pid = crew_.pid(name);

@@ -130,6 +130,30 @@ TEST_F(SegmentTest, AFailedCreationLeavesTheOldOneAlone) {
   EXPECT_EQ(old_one->superblock().state.load(), SegmentState::kStarting);
 }
 
+TEST_F(SegmentTest, WhileItIsMadeOthersAreLookedAfter) {
+  std::uint64_t calls = 0;
+  ASSERT_TRUE(NewSegment::make(plan(), [&] { ++calls; }).ok());
+  EXPECT_GE(calls, plan().files.size() * 2) << "once for each file's memory, once for its pages";
+}
+
+TEST_F(SegmentTest, ItsReadersMayLookInWhenItHasTheNameAndNotBefore) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root may give a directory to any group";
+  ASSERT_TRUE(create_segment(plan()).ok());
+  const auto group = [&] {
+    struct stat status {};
+    EXPECT_EQ(stat(segment_path().c_str(), &status), 0);
+    return status.st_gid;
+  };
+  const gid_t before = group();
+  SegmentPlan others = plan();
+  others.readers_group = "daemon";
+  Result<NewSegment> made = NewSegment::make(others);
+  ASSERT_TRUE(made.ok()) << made.error().message();
+  EXPECT_EQ(group(), before) << "it may still come to nothing";
+  ASSERT_TRUE(made->take_name().ok());
+  EXPECT_NE(group(), before);
+}
+
 TEST_F(SegmentTest, IsRemovedWithoutARest) {
   ASSERT_TRUE(create_segment(plan()).ok());
   ASSERT_TRUE(remove_segment(directory_, "shop").ok());
