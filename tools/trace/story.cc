@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 
 #include "ring/log_record.h"
 
@@ -9,6 +10,7 @@ namespace deja {
 namespace {
 
 constexpr std::size_t kStagesMax = 8;
+constexpr std::int64_t kDayNs = std::int64_t{86'400} * 1'000'000'000;
 
 const char* reason_code(std::uint8_t reason) {
   switch (static_cast<RefusalReason>(reason)) {
@@ -31,9 +33,12 @@ std::vector<Stage> stages_of(const Story& story) {
   std::vector<Stage> stages;
   stages.reserve(kStagesMax);
   std::int64_t latest_ns = 0;
+  const auto is_known = [&](std::int64_t at_ns) {
+    return at_ns > 0 && std::abs(at_ns - story.seen_ns) <= kDayNs;
+  };
   // In this order they happen. Two of them were read from a clock of microseconds.
   const auto then = [&](const char* name, std::int64_t at_ns) {
-    if (at_ns <= 0) return;
+    if (!is_known(at_ns)) return;
     latest_ns = std::max(latest_ns, at_ns);
     stages.push_back({name, latest_ns});
   };
@@ -46,7 +51,7 @@ std::vector<Stage> stages_of(const Story& story) {
   }
   // And these whenever they do.
   const auto add = [&](const char* name, std::int64_t at_ns) {
-    if (at_ns <= 0) return;
+    if (!is_known(at_ns)) return;
     const auto before = std::upper_bound(
         stages.begin(), stages.end(), at_ns,
         [](std::int64_t time_ns, const Stage& stage) { return time_ns < stage.at_ns; });

@@ -22,6 +22,7 @@ struct Story {
   std::uint64_t trace_high = 0;  ///< the client's trace, or one of its own
   std::uint64_t trace_low = 0;
   std::uint64_t span = 0;           ///< of its own, never 0
+  std::int64_t seen_ns = 0;         ///< when it was first looked at; CLOCK_MONOTONIC
   std::int64_t wall_offset_ns = 0;  ///< wall clock − the clock of all marks
   bool whole = false;               ///< nothing more will happen to it
 };
@@ -41,7 +42,8 @@ struct Stage {
 ///   durable    the journal on disk has it
 ///   answered   its producer's answer is written
 ///   flushed    Redis has it
-/// What is not known is left out.
+/// What is not known is left out, and what lies more than a day from when it was seen: whoever
+/// wrote that is not believed.
 [[nodiscard]] std::vector<Stage> stages_of(const Story& story);
 
 /// "applied", "duplicate", "refused" (`code` says why), "dead", "unmatched", "alias", "abandoned"

@@ -55,10 +55,10 @@ std::vector<Story> StoryReader::poll(std::int64_t now_ns, std::int64_t wait_ns) 
   std::vector<Story> told;
   const std::int64_t wall_offset_ns = clock_ns(CLOCK_REALTIME) - steady_ns();
   for (Lane& lane : lanes_) {
-    take_new(lane);
+    take_new(lane, now_ns);
     for (Open& open : lane.open) {
       if (open.told) continue;
-      const bool given_up = now_ns - open.story.slot.committed_ns >= wait_ns;
+      const bool given_up = now_ns - open.story.seen_ns >= wait_ns;
       if (!given_up && !may_be_whole(lane, open)) continue;
       look_again(lane, open);
       open.story.whole = is_whole(open.story);
@@ -72,7 +72,7 @@ std::vector<Story> StoryReader::poll(std::int64_t now_ns, std::int64_t wait_ns) 
   return told;
 }
 
-void StoryReader::take_new(Lane& lane) {
+void StoryReader::take_new(Lane& lane, std::int64_t now_ns) {
   // SYNC(trace.count): may now read the slots before it.
   const std::uint64_t count = lane.slots->count.load(std::memory_order_acquire);
   const std::uint64_t first = sane_cursor(lane.next, count);
@@ -86,6 +86,7 @@ void StoryReader::take_new(Lane& lane) {
       ++lost_count_;
       continue;
     }
+    story.seen_ns = now_ns;
     story.ring = lane.ring;
     story.worker = lane.worker;
     story.placed = lane.worker_marks != nullptr;

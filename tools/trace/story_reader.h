@@ -20,8 +20,8 @@ class StoryReader {
   /// What is followed from now on is seen; what was before is not.
   [[nodiscard]] static Result<StoryReader> open(const Segment& segment);
 
-  /// Looks at what is new; the stories that are told now: whole, or given up since they were
-  /// committed `wait_ns` ago.
+  /// Looks at what is new; the stories that are told now: whole, or given up since they were first
+  /// seen `wait_ns` ago.
   [[nodiscard]] std::vector<Story> poll(std::int64_t now_ns, std::int64_t wait_ns);
 
   [[nodiscard]] std::uint32_t lane_count() const {
@@ -51,7 +51,7 @@ class StoryReader {
     std::deque<Open> open;  // in their order
   };
   StoryReader() = default;
-  void take_new(Lane& lane);
+  void take_new(Lane& lane, std::int64_t now_ns);
   [[nodiscard]] static bool may_be_whole(const Lane& lane, const Open& open);
   static void look_again(const Lane& lane, Open& open);
 

@@ -1,6 +1,8 @@
 #include "tools/trace/trace.h"
 
+#include <grp.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,11 +136,26 @@ bool is_gone(const Segment& segment) {
   return readers_must_leave(segment.superblock().state.load(std::memory_order_relaxed));
 }
 
+/// Root becomes the segment's owner for good: a file there may be a link that the service's user
+/// has made, and a lock that root has made would be in that user's way.
+Status step_down(const ApplianceName& which) {
+  struct stat status {};
+  if (geteuid() != 0 || stat(segment_path(which).c_str(), &status) != 0 || status.st_uid == 0) {
+    return Done{};
+  }
+  if (setgroups(0, nullptr) == 0 && setresgid(status.st_gid, status.st_gid, status.st_gid) == 0 &&
+      setresuid(status.st_uid, status.st_uid, status.st_uid) == 0) {
+    return Done{};
+  }
+  return system_error("become the user of " + segment_path(which));
+}
+
 /// One life of the appliance's segment, followed.
 class Follower {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Follower>> attach(const ApplianceName& which,
                                                                 const Plan& plan) {
+    if (Status down = step_down(which); !down.ok()) return down.error();
     auto segment = open_segment(which);
     if (!segment.ok()) return segment.error();
     if (is_gone(*segment)) {

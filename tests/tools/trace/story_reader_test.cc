@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "shm/base/clock.h"
 #include "tests/support/followed_lane.h"
 #include "tests/support/segment_fixture.h"
+#include "tools/trace/story_text.h"
 
 namespace deja {
 namespace {
@@ -117,6 +119,23 @@ TEST_F(StoryReaderTest, AnEffectIsToldWhenRedisHasIt) {
   EXPECT_TRUE(poll().empty()) << "now that its worker's mark is known";
   keeper_says(0, 5);
   EXPECT_EQ(poll().size(), 1U);
+}
+
+TEST_F(StoryReaderTest, WhatIngestSaysOfTimeHoldsNothingUp) {
+  for (const std::int64_t lie :
+       {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
+    TraceSlot slot{};
+    slot.outcome = TraceOutcome::kPlaced;
+    slot.end_position = 100;
+    slot.received_ns = slot.committed_ns = slot.published_ns = lie;
+    const std::uint64_t number = lane(0).count.load();
+    write_cell(lane(0).slots[number % kTraceSlots], number, slot);
+    lane(0).count.store(number + 1);
+    const std::vector<Story> told = poll(0);
+    ASSERT_EQ(told.size(), 1U) << lie;
+    EXPECT_TRUE(stages_of(told[0]).empty());
+    EXPECT_FALSE(story_json(told[0]).empty());
+  }
 }
 
 TEST_F(StoryReaderTest, ASlotThatIsAnotherEventsLeavesWhatWasKnown) {
