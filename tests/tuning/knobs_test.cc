@@ -337,6 +337,24 @@ TEST(Knobs, TheBalancerKeepsOffIsolatedCoresByItself) {
   EXPECT_EQ(look_at(host.tree(), "irqbalance", FakeHost::target()).state, KnobState::kOk);
 }
 
+TEST(Knobs, InterruptsAreKeptOffSiblingsToo) {
+  const FakeHost host;
+  host.write(kCpus + "cpu5/topology/thread_siblings_list", "2,5\n");
+  host.write("/proc/irq/default_smp_affinity", "0f\n");
+  host.write("/proc/irq/31/smp_affinity_list", "2\n");
+  const Finding interrupts = look_at(host.tree(), "irq-affinity", FakeHost::target());
+  EXPECT_EQ(interrupts.want, "0-1,3, not 2,4-7");
+  ASSERT_EQ(interrupts.writes.size(), 2U);
+  EXPECT_EQ(interrupts.writes[0].value, "0-1,3");
+  EXPECT_EQ(interrupts.writes[1].value, "0-1,3");
+  const Finding later = look_at(host.tree(), "irq-default", FakeHost::target());
+  ASSERT_EQ(later.writes.size(), 1U);
+  EXPECT_EQ(later.writes[0].value, "b");
+  const Finding balancer = look_at(host.tree(), "irqbalance", FakeHost::target());
+  ASSERT_EQ(balancer.writes.size(), 1U);
+  EXPECT_EQ(balancer.writes[0].value, "# mine\nIRQBALANCE_BANNED_CPULIST=\"2,4-7\"\n");
+}
+
 TEST(Knobs, HugePagesAreForASegmentOnHugetlbfsAlone) {
   const FakeHost host;
   EXPECT_EQ(look_at(host.tree(), "huge-pages", FakeHost::target()).state, KnobState::kNotAsked);

@@ -186,6 +186,39 @@ TEST_F(PlanTest, AnInterruptThatIsAnotherDevicesNowIsLeftAlone) {
   EXPECT_TRUE(revert().empty());
 }
 
+TEST_F(PlanTest, AnInterruptOnASiblingAloneIsGivenBackAfterTheSiblingWasOffline) {
+  /// A core that goes offline takes the interrupts that it alone served to every other core.
+  class SiblingTree : public Tree {
+   public:
+    explicit SiblingTree(Tree&& tree) : Tree(std::move(tree)) {}
+    [[nodiscard]] Status write_value(const std::string& path,
+                                     const std::string& value) const override {
+      if (path.ends_with("cpu2/online") && value == "0") {
+        const Result<std::string> cores = read_value(kIrq);
+        if (cores && *cores == "2") {
+          if (Status broken = Tree::write_value(kIrq, "0-1,3-7"); !broken) return broken;
+        }
+      }
+      return Tree::write_value(path, value);
+    }
+  };
+  host_.write("/sys/devices/system/cpu/smt/active", "1\n");
+  host_.write("/sys/devices/system/cpu/cpu5/topology/thread_siblings_list", "2,5\n");
+  host_.write(kIrq, "2\n");
+  const auto before = host_.snapshot();
+  const SiblingTree tree(std::move(*Tree::open(host_.root())));
+  const Selection only{{"irq-affinity", "smt"}, {}};
+  const std::vector<Deed> applied = apply(tree, only);
+  ASSERT_FALSE(applied.empty());
+  EXPECT_EQ(applied.back().knob, "smt");
+  EXPECT_EQ(host_.read("/sys/devices/system/cpu/cpu2/online"), "0\n");
+  EXPECT_EQ(host_.read(kIrq), "0-1,3\n");
+  const std::vector<Deed> reverted = revert();
+  EXPECT_TRUE(all_done(reverted));
+  EXPECT_EQ(reverted.front().knob, "smt");
+  EXPECT_EQ(host_.snapshot(), before);
+}
+
 TEST_F(PlanTest, ADeviceThatIsGoneIsForgotten) {
   apply();
   host_.remove("/proc/irq/30");

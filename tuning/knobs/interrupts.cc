@@ -17,25 +17,33 @@ bool is_number(const std::string& name) {
                                       [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
+/// Siblings too: where an interrupt is served on one alone, the kernel lets it go to every core,
+/// ours among them, once that sibling goes offline, and does not take it back.
+CpuSet without_interrupts(const Host& host) {
+  return host.appliance | host.siblings;
+}
+
 Finding look_at_affinities(const Host& host) {
   if (std::optional<Finding> none = no_cores(host)) return *none;
+  const CpuSet off = without_interrupts(host);
   std::vector<Part> parts;
   for (const std::string& number : host.tree->names("/proc/irq")) {
     if (!is_number(number)) continue;
-    Part part = cores_part(host, "irq " + number,
+    Part part = cores_part(host, off, "irq " + number,
                            {PlaceKind::kCpuList, "/proc/irq/" + number + "/smp_affinity_list"});
     part.may_be_refused = true;
     parts.push_back(std::move(part));
   }
-  return look_at_parts(host, without_ours(host), "no /proc/irq: interrupts are not ours to see",
+  return look_at_parts(host, without(host, off), "no /proc/irq: interrupts are not ours to see",
                        parts);
 }
 
 Finding look_at_default(const Host& host) {
   if (std::optional<Finding> none = no_cores(host)) return *none;
-  return look_at_parts(
-      host, "mask " + host.housekeeping.mask(), "no /proc/irq: interrupts are not ours to see",
-      {cores_part(host, "", {PlaceKind::kCpuMask, "/proc/irq/default_smp_affinity"})});
+  return look_at_parts(host, "mask " + host.housekeeping.mask(),
+                       "no /proc/irq: interrupts are not ours to see",
+                       {cores_part(host, without_interrupts(host), "",
+                                   {PlaceKind::kCpuMask, "/proc/irq/default_smp_affinity"})});
 }
 
 /// The value of `name` among settings of the form NAME=VALUE or NAME="VALUE", the last of them;
@@ -97,7 +105,8 @@ std::string with_ban(const std::string& text, const CpuSet& banned) {
 Finding look_at_balancer(const Host& host) {
   if (std::optional<Finding> none = no_cores(host)) return *none;
   Finding finding;
-  finding.want = "keeps off " + host.appliance.list();
+  const CpuSet off = without_interrupts(host);
+  finding.want = "keeps off " + off.list();
   const std::string process = balancer(*host.tree);
   const Place file{PlaceKind::kFile, kBalancerFile};
   const Result<PlaceValue> text = read_place(*host.tree, file);
@@ -122,15 +131,15 @@ Finding look_at_balancer(const Host& host) {
     }
   }
   finding.have = banned.empty() ? "balances all cores" : "keeps off " + banned.list();
-  if (banned.contains(host.appliance)) return finding;
+  if (banned.contains(off)) return finding;
   finding.state = KnobState::kDiffers;
   if (!text) {
     finding.note = text.error().message();
     return finding;
   }
   const std::string now = text->value_or("");
-  if (!banned_in(now, '\n').contains(host.appliance)) {
-    const CpuSet wanted = banned_in(now, '\n') | host.appliance;
+  if (!banned_in(now, '\n').contains(off)) {
+    const CpuSet wanted = banned_in(now, '\n') | off;
     finding.writes.push_back({file, *text, with_ban(now, wanted)});
   }
   finding.note = "it reads its bans when it starts";
@@ -156,7 +165,8 @@ std::vector<Knob> interrupt_knobs() {
        look_at_default},
       {"irq-affinity", "an interrupt takes 2 to 20 µs from a worker",
        "/proc/irq/N/smp_affinity_list of every interrupt: each keeps its cores, without the "
-       "appliance's; one that had no others gets the housekeeping cores. Interrupts whose cores "
+       "appliance's and their siblings; one that had no others gets the housekeeping cores. "
+       "Interrupts whose cores "
        "the driver fixed (managed: NVMe, virtio) refuse, which isolcpus=managed_irq cures.",
        "The housekeeping cores serve them, and may become the bottleneck of a network card.",
        "deja tune measure: interrupts on the cores, per second and in outliers.",
