@@ -337,6 +337,53 @@ TEST(Knobs, TheBalancerKeepsOffIsolatedCoresByItself) {
   EXPECT_EQ(look_at(host.tree(), "irqbalance", FakeHost::target()).state, KnobState::kOk);
 }
 
+TEST(Knobs, AFirstBanOfTheBalancerKeepsOffWhatItKeptOffByItself) {
+  const FakeHost host;
+  host.write("/proc/77/environ", "A=b");
+  host.write(kCpus + "isolated", "2,4\n");
+  host.write(kCpus + "nohz_full", "3-5\n");
+  for (const char* text : {"# mine\n", "# mine\nIRQBALANCE_BANNED_CPULIST=\n"}) {
+    host.write("/etc/default/irqbalance", text);
+    const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+    ASSERT_EQ(finding.writes.size(), 1U) << text;
+    EXPECT_EQ(finding.writes[0].value, "# mine\nIRQBALANCE_BANNED_CPULIST=\"2-7\"\n") << text;
+  }
+}
+
+TEST(Knobs, ABanOfTheBalancerThatMakesNoSenseIsNotDropped) {
+  const FakeHost host;
+  host.write(kCpus + "isolated", "\n");
+  host.write(kCpus + "nohz_full", "\n");
+  for (const char* line :
+       {"IRQBALANCE_BANNED_CPULIST=0,x", "IRQBALANCE_BANNED_CPUS=0x3", "IRQBALANCE_BANNED_CPUS=zz",
+        "IRQBALANCE_BANNED_CPULIST=\"0-3", "IRQBALANCE_BANNED_CPULIST=\"0-3'",
+        "IRQBALANCE_BANNED_CPULIST=4-7\nIRQBALANCE_BANNED_CPUS=g",
+        "IRQBALANCE_BANNED_CPUS=f0\nIRQBALANCE_BANNED_CPULIST=all"}) {
+    for (const char* environment : {"A=b", "IRQBALANCE_BANNED_CPULIST=4-7"}) {
+      host.write("/proc/77/environ", environment);
+      host.write("/etc/default/irqbalance", std::string(line) + "\n");
+      const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+      EXPECT_EQ(finding.state, KnobState::kUnreadable) << line;
+      EXPECT_TRUE(finding.writes.empty()) << line;
+      EXPECT_NE(finding.note.find("/etc/default/irqbalance"), std::string::npos) << finding.note;
+    }
+  }
+  host.write("/etc/default/irqbalance", "# mine\n");
+  host.write("/proc/77/environ", "IRQBALANCE_BANNED_CPUS=?");
+  const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+  EXPECT_EQ(finding.state, KnobState::kUnreadable);
+  EXPECT_TRUE(finding.writes.empty());
+}
+
+TEST(Knobs, OfTwoBansTheBalancerTakesTheMask) {
+  const FakeHost host;
+  host.write("/proc/77/environ",
+             std::string("IRQBALANCE_BANNED_CPULIST=4-7\0IRQBALANCE_BANNED_CPUS=2\0", 55));
+  const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+  EXPECT_EQ(finding.state, KnobState::kDiffers);
+  EXPECT_EQ(finding.have, "keeps off 1");
+}
+
 TEST(Knobs, InterruptsAreKeptOffSiblingsToo) {
   const FakeHost host;
   host.write(kCpus + "cpu5/topology/thread_siblings_list", "2,5\n");
