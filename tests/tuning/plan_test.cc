@@ -186,6 +186,62 @@ TEST_F(PlanTest, AnInterruptThatIsAnotherDevicesNowIsLeftAlone) {
   EXPECT_TRUE(revert().empty());
 }
 
+TEST_F(PlanTest, HandlersThatComeAndGoWithinABootLeaveAnInterruptTheSame) {
+  const std::string irq = "/proc/irq/30/";
+  const Selection only{{"irq-affinity"}, {}};
+  const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> cases = {
+      {{}, {"ttyS0"}},                         // a serial line is opened
+      {{"ttyS0"}, {}},                         // and closed
+      {{"eth0-rx-0"}, {"ahci", "eth0-rx-0"}},  // a shared one gets a second
+      {{"PCIe PME", "ahci"}, {"PCIe PME"}}};   // and loses it
+  for (const auto& [first, then] : cases) {
+    for (const bool is_applied_again : {false, true}) {
+      host_.remove("/proc/irq/30");
+      host_.write(kIrq, "0-7\n");
+      for (const std::string& name : first) host_.write(irq + name + "/x", "");
+      apply(only);
+      host_.remove("/proc/irq/30");
+      host_.write(kIrq, is_applied_again ? "5-6\n" : "0-3\n");
+      for (const std::string& name : then) host_.write(irq + name + "/x", "");
+      if (is_applied_again) {
+        EXPECT_EQ(apply(only).size(), 1U);
+      }
+      const std::vector<Deed> reverted = revert();
+      ASSERT_EQ(reverted.size(), 1U);
+      EXPECT_EQ(reverted[0].outcome, Outcome::kDone) << reverted[0].note;
+      EXPECT_EQ(host_.read(kIrq), "0-7\n");
+    }
+  }
+}
+
+TEST_F(PlanTest, AnotherHandlerInItsPlaceIsAnotherDeviceAlsoWithinABoot) {
+  apply();
+  host_.remove("/proc/irq/30/eth0-rx-0");
+  host_.write("/proc/irq/30/ahci/x", "");
+  host_.write(kIrq, "5-6\n");
+  apply();
+  EXPECT_EQ(find(revert(), kIrq)->outcome, Outcome::kDone);
+  EXPECT_EQ(host_.read(kIrq), "5-6\n");
+}
+
+TEST_F(PlanTest, ASecondApplyWhileAnInterruptHasNoHandlerForgetsNotWhatItWas) {
+  apply();
+  host_.remove("/proc/irq/30/eth0-rx-0");
+  host_.write(kIrq, "5-6\n");
+  apply();
+  host_.write("/proc/irq/30/ahci/x", "");
+  EXPECT_EQ(find(revert(), kIrq)->outcome, Outcome::kGone);
+  EXPECT_EQ(host_.read(kIrq), "0-3\n");
+}
+
+TEST_F(PlanTest, AHandlerThatCameWithARestartMakesItAnotherDevice) {
+  apply();
+  host_.restart();
+  host_.write("/proc/irq/30/ahci/x", "");
+  EXPECT_EQ(find(revert(), kIrq)->outcome, Outcome::kGone);
+  EXPECT_EQ(host_.read(kIrq), "0-3\n");
+}
+
 TEST_F(PlanTest, AnInterruptOnASiblingAloneIsGivenBackAfterTheSiblingWasOffline) {
   /// A core that goes offline takes the interrupts that it alone served to every other core.
   class SiblingTree : public Tree {
