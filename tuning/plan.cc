@@ -62,7 +62,7 @@ bool is_same_device(const std::string& saved, const std::string& now, bool is_sa
 }
 
 /// What is saved once `write` is to be made: the first value that this place had, unless a restart
-/// has reset it.
+/// has reset it, which it does not with a file.
 SavedValue saved_for(const Tree& tree, const std::string& knob, const Write& write,
                      const std::string& boot, const SavedValue* known) {
   SavedValue value{knob,        write.place, write.old,
@@ -70,7 +70,8 @@ SavedValue saved_for(const Tree& tree, const std::string& knob, const Write& wri
   if (known == nullptr) return value;
   const bool is_same_boot = known->boot == boot;
   if (!is_same_device(known->identity, value.identity, is_same_boot)) return value;
-  const bool is_kept = is_same_boot || same_value(write.place.kind, write.old, known->ours);
+  const bool is_kept = is_same_boot || write.place.kind == PlaceKind::kFile ||
+                       same_value(write.place.kind, write.old, known->ours);
   if (is_kept) {
     value.before = known->before;
     value.boot = known->boot;

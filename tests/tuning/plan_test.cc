@@ -275,6 +275,15 @@ TEST_F(PlanTest, AnInterruptOnASiblingAloneIsGivenBackAfterTheSiblingWasOffline)
   EXPECT_EQ(host_.snapshot(), before);
 }
 
+TEST_F(PlanTest, AFileThatWasEditedAfterARestartKeepsItsFirstText) {
+  apply();
+  host_.restart();
+  host_.write(kFile, "OPTIONS=\"-y\"\n");
+  apply();
+  EXPECT_TRUE(all_done(revert()));
+  EXPECT_EQ(host_.read(kFile), before_[kFile] + "\n");
+}
+
 TEST_F(PlanTest, ADeviceThatIsGoneIsForgotten) {
   apply();
   host_.remove("/proc/irq/30");
