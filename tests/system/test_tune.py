@@ -185,6 +185,31 @@ def test_damaged_saved_values_stop_both_ways(root, config, tmp_path):
     assert snapshot(root) == after
 
 
+def test_a_copys_values_are_never_given_back_to_the_host(root, config, tmp_path):
+    before = snapshot(root)
+    for verb in (["apply", "-c", config, "--yes"], ["revert"]):
+        done = tune(*verb[:1], root, *verb[1:], check=False)
+        assert done.returncode == 2 and "--state" in done.stderr and str(root) in done.stderr, verb
+    assert snapshot(root) == before
+    assert "--state" in tune("apply", root, "-c", config).stdout  # --yes would want it
+    state = tmp_path / "state"
+    tune("apply", root, "-c", config, "--yes", "--state", state)
+    saved = (state / "saved").read_text()
+    link = tmp_path / "link"
+    link.symlink_to("/")
+    other = tmp_path / "other"
+    shutil.copytree(root, other)
+    after = snapshot(other)
+    for elsewhere in ("/", link, other):
+        done = tune("revert", elsewhere, "--state", state, check=False)
+        assert done.returncode == 1 and str(root) in done.stderr, elsewhere
+    assert tune("apply", other, "-c", config, "--yes", "--state", state, check=False).returncode == 1
+    assert snapshot(other) == after and (state / "saved").read_text() == saved
+    # However the same root is written.
+    done = run("deja", "tune", "revert", "--root", os.path.relpath(root, "/"), "--state", state, cwd="/")
+    assert done.returncode == 0 and snapshot(root) == before
+
+
 def test_explain_says_what_it_costs_and_how_to_measure_it(root, config):
     every = knobs_of(tune("check", root, "--json", check=False))
     assert len(every) > 25
@@ -211,6 +236,9 @@ def test_the_profile_for_tuned_applies_verifies_and_gives_back(root, config, tmp
     assert call("stop", "full_rollback") == 0 and call("stop") == 0
     assert snapshot(root) == before
     assert call() == 2
+    # Where the host's own values lie is not for a copy's.
+    del environment["DEJA_STATE"]
+    assert call("start") == 2 and snapshot(root) == before
 
 
 def test_shell_scripts_are_clean():

@@ -244,7 +244,7 @@ TEST_P(EveryKnob, IsRightOnceAppliedAndAsItWasOnceReverted) {
   Target target = FakeHost::target();
   target.directory = GetParam().directory;
   const Selection only{{GetParam().knob}, {}};
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   ASSERT_TRUE(saved.ok()) << saved.error().message();
   const Result<Host> host = Host::look(tree, target);
   ASSERT_TRUE(host.ok());
@@ -417,7 +417,7 @@ TEST(Knobs, AGroupOfTheCacheIsMadeWhereThereIsNone) {
   host.remove("/sys/fs/resctrl/deja");
   host.write("/sys/fs/resctrl/schemata", "L3:0=fff;1=fff\n");
   const FakeTree tree = host.tree();
-  Result<SavedValues> saved = SavedValues::open(host.state());
+  Result<SavedValues> saved = SavedValues::open(host.state(), host.root());
   ASSERT_TRUE(saved.ok());
   const Result<Host> looked = Host::look(tree, FakeHost::target());
   ASSERT_TRUE(looked.ok());

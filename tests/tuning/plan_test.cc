@@ -44,7 +44,7 @@ class PlanTest : public testing::Test {
     before_ = host_.snapshot();
   }
   std::vector<Deed> apply(const Tree& tree, const Selection& selection = {}) {
-    Result<SavedValues> saved = SavedValues::open(host_.state());
+    Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
     CHECK(saved.ok());
     const Result<Host> host = Host::look(tree, FakeHost::target());
     CHECK(host.ok());
@@ -56,7 +56,7 @@ class PlanTest : public testing::Test {
     return apply(host_.tree(), selection);
   }
   std::vector<Deed> revert(const Selection& selection = {}) {
-    Result<SavedValues> saved = SavedValues::open(host_.state());
+    Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
     CHECK(saved.ok());
     const auto deeds = revert_values(host_.tree(), selection, *saved);
     CHECK(deeds.ok());
@@ -348,7 +348,7 @@ TEST_F(PlanTest, ARefusedInterruptIsNoFailureAndARefusedRevertStaysSaved) {
   EXPECT_TRUE(all_done(apply(tree, {{"irq-affinity"}, {}})));
   EXPECT_FALSE(all_done(apply(tree, {{"swappiness"}, {}})));
   apply();
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   ASSERT_TRUE(saved.ok());
   const auto reverted = revert_values(tree, {{"swappiness"}, {}}, *saved);
   ASSERT_TRUE(reverted.ok());
@@ -357,7 +357,7 @@ TEST_F(PlanTest, ARefusedInterruptIsNoFailureAndARefusedRevertStaysSaved) {
 }
 
 TEST_F(PlanTest, NothingIsWrittenWhereNothingCanBeSaved) {
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   ASSERT_TRUE(saved.ok());
   std::filesystem::remove_all(host_.state());
   const FakeTree tree = host_.tree();
@@ -368,7 +368,7 @@ TEST_F(PlanTest, NothingIsWrittenWhereNothingCanBeSaved) {
 
 TEST_F(PlanTest, WithoutABootIdNothingIsWritten) {
   host_.remove("/proc/sys/kernel/random/boot_id");
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   const FakeTree tree = host_.tree();
   const Result<Host> host = Host::look(tree, FakeHost::target());
   EXPECT_FALSE(apply_rows(tree, look_at_knobs(*host, {}), *saved).ok());

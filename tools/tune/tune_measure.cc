@@ -101,7 +101,7 @@ class HeldSignals {
 
 int measure_around(const TuneMeasureOptions& options, const Tree& tree, const tuning::Host& host,
                    const std::vector<int>& cores) {
-  Result<tuning::SavedValues> saved = tuning::SavedValues::open(options.tune.state);
+  Result<tuning::SavedValues> saved = tuning::SavedValues::open(options.tune.state, tree.root());
   if (!saved) return complain(saved.error());
   if (!saved->values().empty()) {
     return complain({"this host is tuned already: values are saved in " + options.tune.state, 0,
