@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import xml.dom.minidom
@@ -239,6 +240,13 @@ def test_the_profile_for_tuned_applies_verifies_and_gives_back(root, config, tmp
     # Where the host's own values lie is not for a copy's.
     del environment["DEJA_STATE"]
     assert call("start") == 2 and snapshot(root) == before
+
+
+def test_the_saved_values_lie_where_only_root_may_put_them():
+    """Below a directory of the service's user they could be exchanged for others."""
+    shown = run("deja", "tune", "revert", "--help").stdout
+    assert re.search(r"--state TEXT.*[=\[]/var/lib/deja-tune\b(?!/)", shown), shown
+    assert "state=${DEJA_STATE:-/var/lib/deja-tune}" in (PROFILE / "script.sh").read_text()
 
 
 def test_shell_scripts_are_clean():

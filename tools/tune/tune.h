@@ -9,8 +9,9 @@
 
 namespace deja {
 
-/// Where what this host had is saved.
-inline constexpr const char* kTuneState = "/var/lib/deja/tune";
+/// Where what this host had is saved. Not below /var/lib/deja: that is the service's user's own,
+/// and who owns a directory can put another record in the place of one in it.
+inline constexpr const char* kTuneState = "/var/lib/deja-tune";
 
 struct TuneOptions {
   std::string config;  ///< empty: only what every appliance wants
