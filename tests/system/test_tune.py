@@ -4,7 +4,9 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import xml.dom.minidom
 
@@ -363,6 +365,37 @@ def test_measure_around_applies_measures_and_gives_back(tmp_path):
         finally:
             run("deja", "tune", "revert", "--state", tmp_path / "state")
     assert swappiness.read_text() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set this host")
+@pytest.mark.parametrize("ended_by", ["a closed pipe", "SIGQUIT"])
+def test_measure_around_gives_back_whatever_would_end_it_halfway(tmp_path, ended_by):
+    swappiness = pathlib.Path("/proc/sys/vm/swappiness")
+    before = swappiness.read_text()
+    if int(before) <= 10:
+        pytest.skip("this host has what is wanted already")
+    state = tmp_path / "state"
+    command = [BIN / "deja", "tune", "measure", "--around", "--only", "swappiness", "--state", state,
+               "--cores", str(min(os.sched_getaffinity(0))), "--seconds", "0.5", "--tool", "none",
+               "--output", tmp_path / "m"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+    try:
+        assert "measuring before" in process.stderr.readline()
+        if ended_by == "a closed pipe":  # as when the tee behind it is gone
+            process.stderr.close()
+        else:
+            assert "measuring after" in process.stderr.readline()
+            assert swappiness.read_text() == "10\n"
+            process.send_signal(signal.SIGQUIT)
+        status = process.wait(timeout=60)
+        assert swappiness.read_text() == before
+        assert not (state / "saved").exists()
+        assert status == (0 if ended_by == "a closed pipe" else -signal.SIGQUIT)
+    finally:
+        process.kill()
+        process.wait()
+        run("deja", "tune", "revert", "--state", state, check=False)
 
 
 def test_measure_reads_what_rtla_prints(tmp_path):
