@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 namespace deja::tuning {
@@ -43,17 +44,39 @@ std::size_t rank_of(const std::string& name) {
   return static_cast<std::size_t>(knob - knobs.begin());
 }
 
+bool has_all_words_of(const std::string& text, const std::string& words) {
+  std::istringstream each(words);
+  const std::string padded = " " + text + " ";
+  for (std::string word; each >> word;) {
+    if (padded.find(" " + word + " ") == std::string::npos) return false;
+  }
+  return true;
+}
+
+/// Whether a path that meant `saved` still means the same. Within a boot an interrupt's handlers
+/// come and go with whoever uses it: a serial line has none while it is closed, a shared one gets a
+/// second. Across boots the number alone says nothing.
+bool is_same_device(const std::string& saved, const std::string& now, bool is_same_boot) {
+  if (saved == now) return true;
+  return is_same_boot && (has_all_words_of(saved, now) || has_all_words_of(now, saved));
+}
+
 /// What is saved once `write` is to be made: the first value that this place had, unless a restart
-/// has reset it.
+/// has reset it, which it does not with a file.
 SavedValue saved_for(const Tree& tree, const std::string& knob, const Write& write,
                      const std::string& boot, const SavedValue* known) {
   SavedValue value{knob,        write.place, write.old,
                    write.value, boot,        identity_of(tree, write.place.path)};
-  if (known == nullptr || known->identity != value.identity) return value;
-  const bool is_kept = known->boot == boot || same_value(write.place.kind, write.old, known->ours);
+  if (known == nullptr) return value;
+  const bool is_same_boot = known->boot == boot;
+  if (!is_same_device(known->identity, value.identity, is_same_boot)) return value;
+  const bool is_kept = is_same_boot || write.place.kind == PlaceKind::kFile ||
+                       same_value(write.place.kind, write.old, known->ours);
   if (is_kept) {
     value.before = known->before;
     value.boot = known->boot;
+    // More handlers tell more of what it is.
+    if (has_all_words_of(known->identity, value.identity)) value.identity = known->identity;
   }
   return value;
 }
@@ -76,9 +99,10 @@ Deed give_back(const Tree& tree, const SavedValue& value, const std::string& boo
     deed.note = "goes with its directory";
     return deed;
   }
-  if (identity_of(tree, value.place.path) != value.identity) {
+  if (!is_same_device(value.identity, identity_of(tree, value.place.path), !is_other_boot)) {
     deed.outcome = Outcome::kGone;
-    deed.note = "was " + value.identity + ", and is another device now";
+    deed.note = "was " + (value.identity.empty() ? "of no device" : value.identity) +
+                ", and is another device now";
     return deed;
   }
   if (now && same_value(value.place.kind, *now, value.before)) {

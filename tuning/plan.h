@@ -48,7 +48,8 @@ struct Deed {
 [[nodiscard]] bool all_done(const std::vector<Deed>& deeds);
 
 /// Saves what is there, durably, and then writes all that the rows would have written. A place that
-/// is saved already keeps its first value, unless a restart has reset it since.
+/// is saved already keeps its first value, unless a restart has reset it since, or its path means
+/// another device now.
 [[nodiscard]] Result<std::vector<Deed>> apply_rows(const Tree& tree, const std::vector<Row>& rows,
                                                    SavedValues& saved);
 
@@ -59,8 +60,8 @@ struct Deed {
 
 /// This boot's id, or an error where /proc does not tell.
 [[nodiscard]] Result<std::string> boot_id(const Tree& tree);
-/// What a path that has a number in it means: of an interrupt, the devices it serves. Empty for
-/// paths that always mean the same.
+/// What a path that has a number in it means: of an interrupt, the devices it serves now, which may
+/// be none. Empty for paths that always mean the same.
 [[nodiscard]] std::string identity_of(const Tree& tree, const std::string& path);
 
 }  // namespace deja::tuning

@@ -47,16 +47,15 @@ Part word_part(std::string label, Place place, std::vector<std::string> fine) {
   return {std::move(label), std::move(place), judge, [right](const std::string&) { return right; }};
 }
 
-Part cores_part(const Host& host, std::string label, Place place) {
+Part cores_part(const Host& host, const CpuSet& off, std::string label, Place place) {
   const PlaceKind kind = place.kind;
-  const auto judge = [kind, ours = host.appliance](const std::string& value) {
+  const auto judge = [kind, off](const std::string& value) {
     const std::optional<CpuSet> cores = cores_in(kind, value);
     if (!cores) return Verdict::kGarbage;
-    return (*cores & ours).empty() ? Verdict::kRight : Verdict::kWrong;
+    return (*cores & off).empty() ? Verdict::kRight : Verdict::kWrong;
   };
-  const auto right = [kind, ours = host.appliance,
-                      rest = host.housekeeping](const std::string& value) {
-    CpuSet cores = cores_in(kind, value).value_or(CpuSet{}) - ours;
+  const auto right = [kind, off, rest = host.housekeeping](const std::string& value) {
+    CpuSet cores = cores_in(kind, value).value_or(CpuSet{}) - off;
     // An affinity without a core that is online is refused.
     if ((cores & rest).empty()) cores = rest;
     return kind == PlaceKind::kCpuMask ? cores.mask() : cores.list();
@@ -64,8 +63,8 @@ Part cores_part(const Host& host, std::string label, Place place) {
   return {std::move(label), std::move(place), judge, right};
 }
 
-std::string without_ours(const Host& host) {
-  return host.housekeeping.list() + ", not " + host.appliance.list();
+std::string without(const Host& host, const CpuSet& off) {
+  return host.housekeeping.list() + ", not " + off.list();
 }
 
 }  // namespace deja::tuning

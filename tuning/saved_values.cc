@@ -7,14 +7,14 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <optional>
 
 #include "shm/keyed_hash.h"
 
 namespace deja::tuning {
 namespace {
 
-constexpr std::string_view kHead = "deja-tune-saved 1\n";
+constexpr std::string_view kHead = "deja-tune-saved 2\nroot\t";
+constexpr std::string_view kHeadOfVersion1 = "deja-tune-saved 1\n";
 constexpr std::string_view kSum = "sum ";
 constexpr const char* kFile = "saved";
 constexpr const char* kBeside = "saved.new";
@@ -112,6 +112,19 @@ std::optional<SavedValue> parse_line(std::string_view line) {
                     std::string(fields[6]), *identity};
 }
 
+/// Whose values the lines after the head are. nullopt: this is no head.
+std::optional<std::string> take_head(std::string_view& text) {
+  if (text.starts_with(kHeadOfVersion1)) {
+    text.remove_prefix(kHeadOfVersion1.size());
+    return "/";
+  }
+  const std::size_t end = text.find('\n', kHead.size());
+  if (!text.starts_with(kHead) || end == std::string_view::npos) return std::nullopt;
+  std::optional<std::string> root = unescaped(text.substr(kHead.size(), end - kHead.size()));
+  text.remove_prefix(end + 1);
+  return root && root->starts_with('/') ? root : std::nullopt;
+}
+
 Error damaged(const std::string& path) {
   return {path + " is damaged, and is the only record of what the host had", 0,
           "Look at it, set the host right by hand, and move it away; a restart resets all but "
@@ -140,13 +153,18 @@ Result<std::string> read_file(int directory, const std::string& path) {
   return text;
 }
 
-Result<std::vector<SavedValue>> read_values(int directory, const std::string& path) {
+Result<std::vector<SavedValue>> read_values(int directory, const std::string& path,
+                                            const std::string& root) {
   Result<std::string> text = read_file(directory, path);
   if (!text && text.error().error_number == ENOENT) return std::vector<SavedValue>{};
   if (!text) return text.error();
-  std::optional<std::vector<SavedValue>> values = parse_saved(*text);
-  if (!values) return damaged(path);
-  return std::move(*values);
+  std::optional<SavedFile> file = parse_saved(*text);
+  if (!file) return damaged(path);
+  if (file->root != root) {
+    return Error{path + " has the values of " + file->root + ", not of " + root, 0,
+                 "Name another --state, or that --root"};
+  }
+  return std::move(file->values);
 }
 
 /// Makes it and what is missing above it.
@@ -163,9 +181,11 @@ Status make_directories(const std::string& path) {
 
 }  // namespace
 
-std::string saved_text(const std::vector<SavedValue>& values) {
+std::string saved_text(const SavedFile& file) {
   std::string text(kHead);
-  for (const SavedValue& value : values) {
+  append_escaped(text, file.root);
+  text += '\n';
+  for (const SavedValue& value : file.values) {
     text.append("value\t").append(value.knob).append("\t");
     text.append(place_kind_name(value.place.kind)).append("\t");
     append_escaped(text, value.place.path);
@@ -181,25 +201,27 @@ std::string saved_text(const std::vector<SavedValue>& values) {
   return text.append(kSum).append(sum).append("\n");
 }
 
-std::optional<std::vector<SavedValue>> parse_saved(std::string_view text) {
+std::optional<SavedFile> parse_saved(std::string_view text) {
   const std::size_t sum_at = text.rfind(kSum);
-  if (!text.starts_with(kHead) || sum_at == std::string_view::npos) return std::nullopt;
+  if (sum_at == std::string_view::npos) return std::nullopt;
   const std::string_view body = text.substr(0, sum_at);
   if (text.substr(sum_at + kSum.size()) != checksum(body) + "\n") return std::nullopt;
-  std::vector<SavedValue> values;
-  std::string_view rest = body.substr(kHead.size());
+  std::string_view rest = body;
+  std::optional<std::string> root = take_head(rest);
+  if (!root) return std::nullopt;
+  SavedFile file{std::move(*root), {}};
   while (!rest.empty()) {
     const std::size_t end = rest.find('\n');
     if (end == std::string_view::npos) return std::nullopt;
     std::optional<SavedValue> value = parse_line(rest.substr(0, end));
     if (!value) return std::nullopt;
-    values.push_back(std::move(*value));
+    file.values.push_back(std::move(*value));
     rest.remove_prefix(end + 1);
   }
-  return values;
+  return file;
 }
 
-Result<SavedValues> SavedValues::open(const std::string& directory) {
+Result<SavedValues> SavedValues::open(const std::string& directory, const std::string& root) {
   if (Status made = make_directories(directory); !made) return made.error();
   const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened.open()) return system_error("open " + directory);
@@ -210,16 +232,18 @@ Result<SavedValues> SavedValues::open(const std::string& directory) {
     if (errno != EWOULDBLOCK) return system_error("lock " + directory + "/lock");
     return Error{"another deja tune is at it", 0, "Wait for it, then look with deja tune check"};
   }
-  Result<std::vector<SavedValue>> values = read_values(opened.number(), directory + "/" + kFile);
+  Result<std::vector<SavedValue>> values =
+      read_values(opened.number(), directory + "/" + kFile, root);
   if (!values) return values.error();
-  return SavedValues(directory, std::move(lock), std::move(*values));
+  return SavedValues(directory, root, std::move(lock), std::move(*values));
 }
 
-Result<std::vector<SavedValue>> SavedValues::peek(const std::string& directory) {
+Result<std::vector<SavedValue>> SavedValues::peek(const std::string& directory,
+                                                  const std::string& root) {
   const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened.open() && errno == ENOENT) return std::vector<SavedValue>{};
   if (!opened.open()) return system_error("open " + directory);
-  return read_values(opened.number(), directory + "/" + kFile);
+  return read_values(opened.number(), directory + "/" + kFile, root);
 }
 
 const SavedValue* SavedValues::find(const std::string& path) const {
@@ -238,7 +262,7 @@ Status SavedValues::store(std::vector<SavedValue> values) {
       return system_error("remove " + path);
     }
   } else {
-    const std::string text = saved_text(values);
+    const std::string text = saved_text({root_, values});
     const Descriptor file(openat(opened.number(), kBeside,
                                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!file.open()) return system_error("write " + path);

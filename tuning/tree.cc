@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 
 namespace deja::tuning {
@@ -74,7 +75,10 @@ Result<Tree> Tree::open(const std::string& root) {
   if (!directory.open()) {
     return system_error("open " + root, "--root is the directory that has proc and sys in it");
   }
-  return Tree(root, std::move(directory));
+  std::error_code fault;
+  const std::filesystem::path name = std::filesystem::canonical(root, fault);
+  if (fault) return Error{"open " + root, fault.value(), {}};
+  return Tree(name.string(), std::move(directory));
 }
 
 Result<Descriptor> Tree::open_below(const std::string& path, int flags) const {

@@ -21,12 +21,14 @@ inline constexpr std::size_t kNamesMax = std::size_t{1} << 18U;  ///< of a direc
 
 class Tree {
  public:
+  /// An error where that is no directory.
   [[nodiscard]] static Result<Tree> open(const std::string& root);
   Tree(Tree&&) = default;
   Tree& operator=(Tree&&) = default;
   virtual ~Tree() = default;
 
   [[nodiscard]] bool is_this_host() const { return root_ == "/"; }
+  /// Absolute and without links: the same directory has one name.
   [[nodiscard]] const std::string& root() const { return root_; }
 
   /// A whole file of at most `bytes_max`. ENOENT where there is none; EINVAL where it is no

@@ -253,6 +253,28 @@ def test_cores_that_the_unit_withholds_are_said(served):
         served.run("systemctl", "restart", "deja@shop")
 
 
+def test_removal_gives_back_what_tune_applied(served):
+    cores = pathlib.Path("/sys/devices/system/cpu")
+    if (cores / "cpu0/topology/thread_siblings_list").read_text() == (cores / "online").read_text():
+        pytest.skip("core 0 pinned, none would be left")
+    # The one place of the host that a container may write; a balancer must run for it to matter.
+    served.sh("cp /bin/sleep /root/irqbalance && "
+              "systemd-run -q --unit=balancer --property=Type=exec /root/irqbalance 600 && "
+              "printf '# ours\\n' >/etc/default/irqbalance && "
+              "sed 's/^workers = \"auto\"/workers = [0]/' /etc/deja/shop.toml >/root/pinned.toml")
+    try:
+        served.run("deja", "tune", "apply", "--yes", "--only", "irqbalance", "-c", "/root/pinned.toml")
+        assert "BANNED" in served.sh("cat /etc/default/irqbalance")
+        assert served.sh("stat -c '%U %a' /var/lib/deja-tune").strip() == "root 755"
+        served.run("apt-get", "-qq", "-y", "remove", "deja")
+        assert served.sh("cat /etc/default/irqbalance") == "# ours\n"
+        assert served.run("ls", "/var/lib/deja-tune/saved", check=False).returncode != 0
+        served.sh("apt-get -qq -y --no-install-recommends install /packages/deja_*.deb")
+    finally:
+        served.run("systemctl", "stop", "balancer")
+        served.run("rm", "-f", "/etc/default/irqbalance", "/root/irqbalance", "/root/pinned.toml")
+
+
 def test_purge_leaves_nothing(served):
     send(served, "last", "ada")
     served.run("systemctl", "enable", "deja@shop")

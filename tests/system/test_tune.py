@@ -3,7 +3,10 @@
 import json
 import os
 import pathlib
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import xml.dom.minidom
 
@@ -185,6 +188,31 @@ def test_damaged_saved_values_stop_both_ways(root, config, tmp_path):
     assert snapshot(root) == after
 
 
+def test_a_copys_values_are_never_given_back_to_the_host(root, config, tmp_path):
+    before = snapshot(root)
+    for verb in (["apply", "-c", config, "--yes"], ["revert"]):
+        done = tune(*verb[:1], root, *verb[1:], check=False)
+        assert done.returncode == 2 and "--state" in done.stderr and str(root) in done.stderr, verb
+    assert snapshot(root) == before
+    assert "--state" in tune("apply", root, "-c", config).stdout  # --yes would want it
+    state = tmp_path / "state"
+    tune("apply", root, "-c", config, "--yes", "--state", state)
+    saved = (state / "saved").read_text()
+    link = tmp_path / "link"
+    link.symlink_to("/")
+    other = tmp_path / "other"
+    shutil.copytree(root, other)
+    after = snapshot(other)
+    for elsewhere in ("/", link, other):
+        done = tune("revert", elsewhere, "--state", state, check=False)
+        assert done.returncode == 1 and str(root) in done.stderr, elsewhere
+    assert tune("apply", other, "-c", config, "--yes", "--state", state, check=False).returncode == 1
+    assert snapshot(other) == after and (state / "saved").read_text() == saved
+    # However the same root is written.
+    done = run("deja", "tune", "revert", "--root", os.path.relpath(root, "/"), "--state", state, cwd="/")
+    assert done.returncode == 0 and snapshot(root) == before
+
+
 def test_explain_says_what_it_costs_and_how_to_measure_it(root, config):
     every = knobs_of(tune("check", root, "--json", check=False))
     assert len(every) > 25
@@ -211,6 +239,16 @@ def test_the_profile_for_tuned_applies_verifies_and_gives_back(root, config, tmp
     assert call("stop", "full_rollback") == 0 and call("stop") == 0
     assert snapshot(root) == before
     assert call() == 2
+    # Where the host's own values lie is not for a copy's.
+    del environment["DEJA_STATE"]
+    assert call("start") == 2 and snapshot(root) == before
+
+
+def test_the_saved_values_lie_where_only_root_may_put_them():
+    """Below a directory of the service's user they could be exchanged for others."""
+    shown = run("deja", "tune", "revert", "--help").stdout
+    assert re.search(r"--state TEXT.*[=\[]/var/lib/deja-tune\b(?!/)", shown), shown
+    assert "state=${DEJA_STATE:-/var/lib/deja-tune}" in (PROFILE / "script.sh").read_text()
 
 
 def test_shell_scripts_are_clean():
@@ -327,6 +365,37 @@ def test_measure_around_applies_measures_and_gives_back(tmp_path):
         finally:
             run("deja", "tune", "revert", "--state", tmp_path / "state")
     assert swappiness.read_text() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set this host")
+@pytest.mark.parametrize("ended_by", ["a closed pipe", "SIGQUIT"])
+def test_measure_around_gives_back_whatever_would_end_it_halfway(tmp_path, ended_by):
+    swappiness = pathlib.Path("/proc/sys/vm/swappiness")
+    before = swappiness.read_text()
+    if int(before) <= 10:
+        pytest.skip("this host has what is wanted already")
+    state = tmp_path / "state"
+    command = [BIN / "deja", "tune", "measure", "--around", "--only", "swappiness", "--state", state,
+               "--cores", str(min(os.sched_getaffinity(0))), "--seconds", "0.5", "--tool", "none",
+               "--output", tmp_path / "m"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+    try:
+        assert "measuring before" in process.stderr.readline()
+        if ended_by == "a closed pipe":  # as when the tee behind it is gone
+            process.stderr.close()
+        else:
+            assert "measuring after" in process.stderr.readline()
+            assert swappiness.read_text() == "10\n"
+            process.send_signal(signal.SIGQUIT)
+        status = process.wait(timeout=60)
+        assert swappiness.read_text() == before
+        assert not (state / "saved").exists()
+        assert status == (0 if ended_by == "a closed pipe" else -signal.SIGQUIT)
+    finally:
+        process.kill()
+        process.wait()
+        run("deja", "tune", "revert", "--state", state, check=False)
 
 
 def test_measure_reads_what_rtla_prints(tmp_path):

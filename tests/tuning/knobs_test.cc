@@ -244,7 +244,7 @@ TEST_P(EveryKnob, IsRightOnceAppliedAndAsItWasOnceReverted) {
   Target target = FakeHost::target();
   target.directory = GetParam().directory;
   const Selection only{{GetParam().knob}, {}};
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   ASSERT_TRUE(saved.ok()) << saved.error().message();
   const Result<Host> host = Host::look(tree, target);
   ASSERT_TRUE(host.ok());
@@ -337,6 +337,71 @@ TEST(Knobs, TheBalancerKeepsOffIsolatedCoresByItself) {
   EXPECT_EQ(look_at(host.tree(), "irqbalance", FakeHost::target()).state, KnobState::kOk);
 }
 
+TEST(Knobs, AFirstBanOfTheBalancerKeepsOffWhatItKeptOffByItself) {
+  const FakeHost host;
+  host.write("/proc/77/environ", "A=b");
+  host.write(kCpus + "isolated", "2,4\n");
+  host.write(kCpus + "nohz_full", "3-5\n");
+  for (const char* text : {"# mine\n", "# mine\nIRQBALANCE_BANNED_CPULIST=\n"}) {
+    host.write("/etc/default/irqbalance", text);
+    const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+    ASSERT_EQ(finding.writes.size(), 1U) << text;
+    EXPECT_EQ(finding.writes[0].value, "# mine\nIRQBALANCE_BANNED_CPULIST=\"2-7\"\n") << text;
+  }
+}
+
+TEST(Knobs, ABanOfTheBalancerThatMakesNoSenseIsNotDropped) {
+  const FakeHost host;
+  host.write(kCpus + "isolated", "\n");
+  host.write(kCpus + "nohz_full", "\n");
+  for (const char* line :
+       {"IRQBALANCE_BANNED_CPULIST=0,x", "IRQBALANCE_BANNED_CPUS=0x3", "IRQBALANCE_BANNED_CPUS=zz",
+        "IRQBALANCE_BANNED_CPULIST=\"0-3", "IRQBALANCE_BANNED_CPULIST=\"0-3'",
+        "IRQBALANCE_BANNED_CPULIST=4-7\nIRQBALANCE_BANNED_CPUS=g",
+        "IRQBALANCE_BANNED_CPUS=f0\nIRQBALANCE_BANNED_CPULIST=all"}) {
+    for (const char* environment : {"A=b", "IRQBALANCE_BANNED_CPULIST=4-7"}) {
+      host.write("/proc/77/environ", environment);
+      host.write("/etc/default/irqbalance", std::string(line) + "\n");
+      const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+      EXPECT_EQ(finding.state, KnobState::kUnreadable) << line;
+      EXPECT_TRUE(finding.writes.empty()) << line;
+      EXPECT_NE(finding.note.find("/etc/default/irqbalance"), std::string::npos) << finding.note;
+    }
+  }
+  host.write("/etc/default/irqbalance", "# mine\n");
+  host.write("/proc/77/environ", "IRQBALANCE_BANNED_CPUS=?");
+  const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+  EXPECT_EQ(finding.state, KnobState::kUnreadable);
+  EXPECT_TRUE(finding.writes.empty());
+}
+
+TEST(Knobs, OfTwoBansTheBalancerTakesTheMask) {
+  const FakeHost host;
+  host.write("/proc/77/environ",
+             std::string("IRQBALANCE_BANNED_CPULIST=4-7\0IRQBALANCE_BANNED_CPUS=2\0", 55));
+  const Finding finding = look_at(host.tree(), "irqbalance", FakeHost::target());
+  EXPECT_EQ(finding.state, KnobState::kDiffers);
+  EXPECT_EQ(finding.have, "keeps off 1");
+}
+
+TEST(Knobs, InterruptsAreKeptOffSiblingsToo) {
+  const FakeHost host;
+  host.write(kCpus + "cpu5/topology/thread_siblings_list", "2,5\n");
+  host.write("/proc/irq/default_smp_affinity", "0f\n");
+  host.write("/proc/irq/31/smp_affinity_list", "2\n");
+  const Finding interrupts = look_at(host.tree(), "irq-affinity", FakeHost::target());
+  EXPECT_EQ(interrupts.want, "0-1,3, not 2,4-7");
+  ASSERT_EQ(interrupts.writes.size(), 2U);
+  EXPECT_EQ(interrupts.writes[0].value, "0-1,3");
+  EXPECT_EQ(interrupts.writes[1].value, "0-1,3");
+  const Finding later = look_at(host.tree(), "irq-default", FakeHost::target());
+  ASSERT_EQ(later.writes.size(), 1U);
+  EXPECT_EQ(later.writes[0].value, "b");
+  const Finding balancer = look_at(host.tree(), "irqbalance", FakeHost::target());
+  ASSERT_EQ(balancer.writes.size(), 1U);
+  EXPECT_EQ(balancer.writes[0].value, "# mine\nIRQBALANCE_BANNED_CPULIST=\"2,4-7\"\n");
+}
+
 TEST(Knobs, HugePagesAreForASegmentOnHugetlbfsAlone) {
   const FakeHost host;
   EXPECT_EQ(look_at(host.tree(), "huge-pages", FakeHost::target()).state, KnobState::kNotAsked);
@@ -352,7 +417,7 @@ TEST(Knobs, AGroupOfTheCacheIsMadeWhereThereIsNone) {
   host.remove("/sys/fs/resctrl/deja");
   host.write("/sys/fs/resctrl/schemata", "L3:0=fff;1=fff\n");
   const FakeTree tree = host.tree();
-  Result<SavedValues> saved = SavedValues::open(host.state());
+  Result<SavedValues> saved = SavedValues::open(host.state(), host.root());
   ASSERT_TRUE(saved.ok());
   const Result<Host> looked = Host::look(tree, FakeHost::target());
   ASSERT_TRUE(looked.ok());

@@ -44,7 +44,7 @@ class PlanTest : public testing::Test {
     before_ = host_.snapshot();
   }
   std::vector<Deed> apply(const Tree& tree, const Selection& selection = {}) {
-    Result<SavedValues> saved = SavedValues::open(host_.state());
+    Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
     CHECK(saved.ok());
     const Result<Host> host = Host::look(tree, FakeHost::target());
     CHECK(host.ok());
@@ -56,7 +56,7 @@ class PlanTest : public testing::Test {
     return apply(host_.tree(), selection);
   }
   std::vector<Deed> revert(const Selection& selection = {}) {
-    Result<SavedValues> saved = SavedValues::open(host_.state());
+    Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
     CHECK(saved.ok());
     const auto deeds = revert_values(host_.tree(), selection, *saved);
     CHECK(deeds.ok());
@@ -186,6 +186,104 @@ TEST_F(PlanTest, AnInterruptThatIsAnotherDevicesNowIsLeftAlone) {
   EXPECT_TRUE(revert().empty());
 }
 
+TEST_F(PlanTest, HandlersThatComeAndGoWithinABootLeaveAnInterruptTheSame) {
+  const std::string irq = "/proc/irq/30/";
+  const Selection only{{"irq-affinity"}, {}};
+  const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> cases = {
+      {{}, {"ttyS0"}},                         // a serial line is opened
+      {{"ttyS0"}, {}},                         // and closed
+      {{"eth0-rx-0"}, {"ahci", "eth0-rx-0"}},  // a shared one gets a second
+      {{"PCIe PME", "ahci"}, {"PCIe PME"}}};   // and loses it
+  for (const auto& [first, then] : cases) {
+    for (const bool is_applied_again : {false, true}) {
+      host_.remove("/proc/irq/30");
+      host_.write(kIrq, "0-7\n");
+      for (const std::string& name : first) host_.write(irq + name + "/x", "");
+      apply(only);
+      host_.remove("/proc/irq/30");
+      host_.write(kIrq, is_applied_again ? "5-6\n" : "0-3\n");
+      for (const std::string& name : then) host_.write(irq + name + "/x", "");
+      if (is_applied_again) {
+        EXPECT_EQ(apply(only).size(), 1U);
+      }
+      const std::vector<Deed> reverted = revert();
+      ASSERT_EQ(reverted.size(), 1U);
+      EXPECT_EQ(reverted[0].outcome, Outcome::kDone) << reverted[0].note;
+      EXPECT_EQ(host_.read(kIrq), "0-7\n");
+    }
+  }
+}
+
+TEST_F(PlanTest, AnotherHandlerInItsPlaceIsAnotherDeviceAlsoWithinABoot) {
+  apply();
+  host_.remove("/proc/irq/30/eth0-rx-0");
+  host_.write("/proc/irq/30/ahci/x", "");
+  host_.write(kIrq, "5-6\n");
+  apply();
+  EXPECT_EQ(find(revert(), kIrq)->outcome, Outcome::kDone);
+  EXPECT_EQ(host_.read(kIrq), "5-6\n");
+}
+
+TEST_F(PlanTest, ASecondApplyWhileAnInterruptHasNoHandlerForgetsNotWhatItWas) {
+  apply();
+  host_.remove("/proc/irq/30/eth0-rx-0");
+  host_.write(kIrq, "5-6\n");
+  apply();
+  host_.write("/proc/irq/30/ahci/x", "");
+  EXPECT_EQ(find(revert(), kIrq)->outcome, Outcome::kGone);
+  EXPECT_EQ(host_.read(kIrq), "0-3\n");
+}
+
+TEST_F(PlanTest, AHandlerThatCameWithARestartMakesItAnotherDevice) {
+  apply();
+  host_.restart();
+  host_.write("/proc/irq/30/ahci/x", "");
+  EXPECT_EQ(find(revert(), kIrq)->outcome, Outcome::kGone);
+  EXPECT_EQ(host_.read(kIrq), "0-3\n");
+}
+
+TEST_F(PlanTest, AnInterruptOnASiblingAloneIsGivenBackAfterTheSiblingWasOffline) {
+  /// A core that goes offline takes the interrupts that it alone served to every other core.
+  class SiblingTree : public Tree {
+   public:
+    explicit SiblingTree(Tree&& tree) : Tree(std::move(tree)) {}
+    [[nodiscard]] Status write_value(const std::string& path,
+                                     const std::string& value) const override {
+      if (path.ends_with("cpu2/online") && value == "0") {
+        const Result<std::string> cores = read_value(kIrq);
+        if (cores && *cores == "2") {
+          if (Status broken = Tree::write_value(kIrq, "0-1,3-7"); !broken) return broken;
+        }
+      }
+      return Tree::write_value(path, value);
+    }
+  };
+  host_.write("/sys/devices/system/cpu/smt/active", "1\n");
+  host_.write("/sys/devices/system/cpu/cpu5/topology/thread_siblings_list", "2,5\n");
+  host_.write(kIrq, "2\n");
+  const auto before = host_.snapshot();
+  const SiblingTree tree(std::move(*Tree::open(host_.root())));
+  const Selection only{{"irq-affinity", "smt"}, {}};
+  const std::vector<Deed> applied = apply(tree, only);
+  ASSERT_FALSE(applied.empty());
+  EXPECT_EQ(applied.back().knob, "smt");
+  EXPECT_EQ(host_.read("/sys/devices/system/cpu/cpu2/online"), "0\n");
+  EXPECT_EQ(host_.read(kIrq), "0-1,3\n");
+  const std::vector<Deed> reverted = revert();
+  EXPECT_TRUE(all_done(reverted));
+  EXPECT_EQ(reverted.front().knob, "smt");
+  EXPECT_EQ(host_.snapshot(), before);
+}
+
+TEST_F(PlanTest, AFileThatWasEditedAfterARestartKeepsItsFirstText) {
+  apply();
+  host_.restart();
+  host_.write(kFile, "OPTIONS=\"-y\"\n");
+  apply();
+  EXPECT_TRUE(all_done(revert()));
+  EXPECT_EQ(host_.read(kFile), before_[kFile] + "\n");
+}
+
 TEST_F(PlanTest, ADeviceThatIsGoneIsForgotten) {
   apply();
   host_.remove("/proc/irq/30");
@@ -250,7 +348,7 @@ TEST_F(PlanTest, ARefusedInterruptIsNoFailureAndARefusedRevertStaysSaved) {
   EXPECT_TRUE(all_done(apply(tree, {{"irq-affinity"}, {}})));
   EXPECT_FALSE(all_done(apply(tree, {{"swappiness"}, {}})));
   apply();
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   ASSERT_TRUE(saved.ok());
   const auto reverted = revert_values(tree, {{"swappiness"}, {}}, *saved);
   ASSERT_TRUE(reverted.ok());
@@ -259,7 +357,7 @@ TEST_F(PlanTest, ARefusedInterruptIsNoFailureAndARefusedRevertStaysSaved) {
 }
 
 TEST_F(PlanTest, NothingIsWrittenWhereNothingCanBeSaved) {
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   ASSERT_TRUE(saved.ok());
   std::filesystem::remove_all(host_.state());
   const FakeTree tree = host_.tree();
@@ -270,7 +368,7 @@ TEST_F(PlanTest, NothingIsWrittenWhereNothingCanBeSaved) {
 
 TEST_F(PlanTest, WithoutABootIdNothingIsWritten) {
   host_.remove("/proc/sys/kernel/random/boot_id");
-  Result<SavedValues> saved = SavedValues::open(host_.state());
+  Result<SavedValues> saved = SavedValues::open(host_.state(), host_.root());
   const FakeTree tree = host_.tree();
   const Result<Host> host = Host::look(tree, FakeHost::target());
   EXPECT_FALSE(apply_rows(tree, look_at_knobs(*host, {}), *saved).ok());

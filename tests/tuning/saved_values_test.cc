@@ -27,7 +27,7 @@ std::vector<SavedValue> some() {
 
 void expect_same(const std::vector<SavedValue>& a, const std::vector<SavedValue>& b) {
   ASSERT_EQ(a.size(), b.size());
-  EXPECT_EQ(saved_text(a), saved_text(b));
+  EXPECT_EQ(saved_text({"/", a}), saved_text({"/", b}));
   for (std::size_t at = 0; at < a.size(); ++at) {
     EXPECT_EQ(a[at].before, b[at].before);
     EXPECT_EQ(a[at].ours, b[at].ours);
@@ -38,7 +38,9 @@ void expect_same(const std::vector<SavedValue>& a, const std::vector<SavedValue>
 
 class SavedValuesTest : public testing::Test {
  protected:
-  [[nodiscard]] Result<SavedValues> open() const { return SavedValues::open(host_.state()); }
+  [[nodiscard]] Result<SavedValues> open() const {
+    return SavedValues::open(host_.state(), host_.root());
+  }
   FakeHost host_;
 };
 
@@ -74,7 +76,7 @@ TEST_F(SavedValuesTest, BelongToOneAtATime) {
 }
 
 TEST_F(SavedValuesTest, AnyDamageIsSeenAndNothingOverwritten) {
-  const std::string text = saved_text(some());
+  const std::string text = saved_text({host_.root(), some()});
   for (std::size_t at = 0; at < text.size(); ++at) {
     std::string damaged = text;
     damaged[at] = static_cast<char>(damaged[at] ^ 4);
@@ -86,7 +88,7 @@ TEST_F(SavedValuesTest, AnyDamageIsSeenAndNothingOverwritten) {
   const Result<SavedValues> saved = open();
   ASSERT_FALSE(saved.ok());
   EXPECT_NE(saved.error().message().find("damaged"), std::string::npos);
-  EXPECT_FALSE(SavedValues::peek(host_.state()).ok());
+  EXPECT_FALSE(SavedValues::peek(host_.state(), host_.root()).ok());
   EXPECT_EQ(host_.read("/state/saved").size(), text.size() / 2);
 }
 
@@ -94,7 +96,7 @@ TEST_F(SavedValuesTest, NameNothingThatNoKnobWrites) {
   for (const char* path : {"/etc/shadow", "/proc/../etc/shadow", "/sys/x/..", "relative", ""}) {
     std::vector<SavedValue> values = some();
     values[0].place.path = path;
-    EXPECT_FALSE(parse_saved(saved_text(values))) << path;
+    EXPECT_FALSE(parse_saved(saved_text({"/", values}))) << path;
   }
 }
 
@@ -103,15 +105,59 @@ TEST_F(SavedValuesTest, ThatOthersMayWriteAreNotBelieved) {
   std::filesystem::permissions(host_.state(), std::filesystem::perms(0777));
   EXPECT_FALSE(open().ok());
   std::filesystem::permissions(host_.state(), std::filesystem::perms(0755));
-  host_.write("/state/saved", saved_text(some()));
+  host_.write("/state/saved", saved_text({host_.root(), some()}));
   std::filesystem::permissions(host_.state() + "/saved", std::filesystem::perms(0666));
   EXPECT_FALSE(open().ok());
   std::filesystem::permissions(host_.state() + "/saved", std::filesystem::perms(0644));
   EXPECT_TRUE(open().ok());
 }
 
+TEST_F(SavedValuesTest, OfAnotherRootAreRefusedBothWays) {
+  {
+    Result<SavedValues> saved = open();
+    ASSERT_TRUE(saved.ok());
+    ASSERT_TRUE(saved->store(some()).ok());
+  }
+  const std::string text = host_.read("/state/saved");
+  for (const char* root : {"/", "/tmp/a copy"}) {
+    const Result<SavedValues> saved = SavedValues::open(host_.state(), root);
+    ASSERT_FALSE(saved.ok());
+    EXPECT_NE(saved.error().message().find(host_.root()), std::string::npos);
+    EXPECT_FALSE(SavedValues::peek(host_.state(), root).ok());
+  }
+  EXPECT_EQ(host_.read("/state/saved"), text);
+  EXPECT_TRUE(open().ok());
+}
+
+TEST_F(SavedValuesTest, SayWhoseTheyAreWhateverItsName) {
+  for (const char* root : {"/", "/tmp/a\tcopy\n\\"}) {
+    const std::optional<SavedFile> file = parse_saved(saved_text({root, some()}));
+    ASSERT_TRUE(file);
+    EXPECT_EQ(file->root, root);
+    expect_same(file->values, some());
+  }
+  EXPECT_FALSE(parse_saved(saved_text({"copy", some()})));
+  EXPECT_FALSE(parse_saved(saved_text({"", some()})));
+}
+
+TEST_F(SavedValuesTest, OfTheFirstVersionAreTheHostsOwn) {
+  const std::string text =
+      "deja-tune-saved 1\n"
+      "value\tswappiness\tplain\t/proc/sys/vm/swappiness\t=60\t=10\tboot-1\t\n"
+      "sum 4c34ba385aabec85\n";
+  const std::optional<SavedFile> file = parse_saved(text);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->root, "/");
+  ASSERT_EQ(file->values.size(), 1U);
+  EXPECT_EQ(file->values[0].before, "60");
+  std::filesystem::create_directory(host_.state());
+  host_.write("/state/saved", text);
+  EXPECT_TRUE(SavedValues::peek(host_.state(), "/").ok());
+  EXPECT_FALSE(SavedValues::peek(host_.state(), host_.root()).ok());
+}
+
 TEST_F(SavedValuesTest, LookingMakesNoDirectory) {
-  const auto values = SavedValues::peek(host_.state());
+  const auto values = SavedValues::peek(host_.state(), host_.root());
   ASSERT_TRUE(values.ok());
   EXPECT_TRUE(values->empty());
   EXPECT_FALSE(host_.exists("/state"));

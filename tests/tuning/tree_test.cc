@@ -105,6 +105,13 @@ TEST_F(TreeTest, KnowsWhatNobodyMayWrite) {
   EXPECT_FALSE(tree_.is_fixed("/sys/none"));
 }
 
+TEST_F(TreeTest, ARootHasOneNameHoweverItIsWritten) {
+  EXPECT_EQ(Tree::open(host_.root() + "/sys/../.")->root(), host_.root());
+  ASSERT_EQ(symlink("/", (host_.root() + "/link").c_str()), 0);
+  EXPECT_EQ(Tree::open(host_.root() + "/link")->root(), "/");
+  EXPECT_TRUE(Tree::open("//.")->is_this_host());
+}
+
 TEST_F(TreeTest, ARootThatIsNoneIsNamed) {
   const Result<Tree> tree = Tree::open(host_.root() + "/none");
   ASSERT_FALSE(tree.ok());

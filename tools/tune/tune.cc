@@ -74,6 +74,17 @@ std::unique_ptr<Scene> look_around(const TuneOptions& options, int& status) {
   return scene;
 }
 
+/// The place for this host's values is for no other root's: a later revert would write them here.
+bool has_state_of_its_own(const TuneOptions& options, const Tree& tree) {
+  return tree.is_this_host() || options.state != kTuneState;
+}
+
+int complain_of_state(const Tree& tree) {
+  std::cerr << "deja: " << kTuneState << " is for what this host had, not " << tree.root()
+            << ": name a --state for it\n";
+  return kMisuse;
+}
+
 void print_deeds(const TuneOptions& options, const std::vector<Deed>& deeds, bool is_dry) {
   std::cout << (options.json ? deeds_json(deeds, is_dry) : deeds_text(deeds));
 }
@@ -120,11 +131,13 @@ int run_tune_apply(const TuneOptions& options) {
   if (scene == nullptr) return status;
   if (!options.yes) {
     const std::vector<Row> rows = look_at_knobs(*scene->host, options.selection);
-    std::cout << (options.json ? deeds_json(wishes(rows), true)
-                               : dry_run_text(rows, options.state));
+    const bool has_state = has_state_of_its_own(options, scene->tree);
+    const std::string where = has_state ? options.state : "a --state that you name";
+    std::cout << (options.json ? deeds_json(wishes(rows), true) : dry_run_text(rows, where));
     return kDone;
   }
-  Result<SavedValues> saved = SavedValues::open(options.state);
+  if (!has_state_of_its_own(options, scene->tree)) return complain_of_state(scene->tree);
+  Result<SavedValues> saved = SavedValues::open(options.state, scene->tree.root());
   if (!saved) return complain(saved.error());
   // Looked at under the lock: what another one writes is not taken for what the host had.
   const std::vector<Row> rows = look_at_knobs(*scene->host, options.selection);
@@ -145,15 +158,17 @@ int run_tune_revert(const TuneOptions& options) {
   if (!knobs_exist(options.selection)) return kMisuse;
   Result<Tree> tree = Tree::open(options.root);
   if (!tree) return complain(tree.error());
+  if (!has_state_of_its_own(options, *tree)) return complain_of_state(*tree);
   // Who has nothing to give back needs no right to write there.
-  const Result<std::vector<tuning::SavedValue>> peeked = SavedValues::peek(options.state);
+  const Result<std::vector<tuning::SavedValue>> peeked =
+      SavedValues::peek(options.state, tree->root());
   if (peeked && peeked->empty()) {
     std::cout << (options.json ? deeds_json({}, false)
                                : "Nothing is saved in " + options.state +
                                      ": there is nothing to give back.\n");
     return kDone;
   }
-  Result<SavedValues> saved = SavedValues::open(options.state);
+  Result<SavedValues> saved = SavedValues::open(options.state, tree->root());
   if (!saved) return complain(saved.error());
   const Result<std::vector<Deed>> deeds = revert_values(*tree, options.selection, *saved);
   if (!deeds) return complain(deeds.error());

@@ -9,10 +9,14 @@
 
 namespace deja {
 
+/// Where what this host had is saved. Not below /var/lib/deja: that is the service's user's own,
+/// and who owns a directory can put another record in the place of one in it.
+inline constexpr const char* kTuneState = "/var/lib/deja-tune";
+
 struct TuneOptions {
   std::string config;  ///< empty: only what every appliance wants
   std::string root = "/";
-  std::string state = "/var/lib/deja/tune";
+  std::string state = kTuneState;
   tuning::Selection selection;
   std::string knob;  ///< explain
   bool yes = false;  ///< apply: write, and do not only say what
@@ -26,9 +30,10 @@ struct TuneOptions {
 [[nodiscard]] int run_tune_check(const TuneOptions& options);
 /// 0; 2: an unknown knob.
 [[nodiscard]] int run_tune_explain(const TuneOptions& options);
-/// 0: written, or, without `yes`, said; 1: refused.
+/// 0: written, or, without `yes`, said; 1: refused; 2: as check, or another root's values were to
+/// lie where this host's do.
 [[nodiscard]] int run_tune_apply(const TuneOptions& options);
-/// 0: all is as it was, also where there was nothing to give back; 1: not so.
+/// 0: all is as it was, also where there was nothing to give back; 1: not so; 2: as apply.
 [[nodiscard]] int run_tune_revert(const TuneOptions& options);
 
 }  // namespace deja

@@ -82,26 +82,34 @@ Status keep(const TuneMeasureOptions& options, const Measurement& measurement) {
                      tuning::measurement_json(measurement) + "\n");
 }
 
-/// Signals that would end us wait until what was changed is given back.
+/// Signals that would end us wait until what was changed is given back. That nobody reads what we
+/// say is no reason to end at all: SIGPIPE, held, would hide the exit status once it is let go.
 class HeldSignals {
  public:
   HeldSignals() {
     sigset_t held;
     sigemptyset(&held);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&held, number);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&held, number);
     pthread_sigmask(SIG_BLOCK, &held, &before_);
+    struct sigaction ignored {};
+    ignored.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &ignored, &pipe_before_);
   }
-  ~HeldSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  ~HeldSignals() {
+    sigaction(SIGPIPE, &pipe_before_, nullptr);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
   HeldSignals(const HeldSignals&) = delete;
   HeldSignals& operator=(const HeldSignals&) = delete;
 
  private:
   sigset_t before_{};
+  struct sigaction pipe_before_ {};
 };
 
 int measure_around(const TuneMeasureOptions& options, const Tree& tree, const tuning::Host& host,
                    const std::vector<int>& cores) {
-  Result<tuning::SavedValues> saved = tuning::SavedValues::open(options.tune.state);
+  Result<tuning::SavedValues> saved = tuning::SavedValues::open(options.tune.state, tree.root());
   if (!saved) return complain(saved.error());
   if (!saved->values().empty()) {
     return complain({"this host is tuned already: values are saved in " + options.tune.state, 0,

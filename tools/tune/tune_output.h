@@ -19,7 +19,8 @@ namespace deja {
 [[nodiscard]] std::string explanation_text(const tuning::Row& row);
 [[nodiscard]] std::string explanation_json(const tuning::Row& row);
 
-/// What would be written, as the commands that would do it.
+/// What would be written, as the commands that would do it; `state`: where what is there would be
+/// saved.
 [[nodiscard]] std::string dry_run_text(const std::vector<tuning::Row>& rows,
                                        const std::string& state);
 /// What a person must do, a line each; empty where there is nothing.

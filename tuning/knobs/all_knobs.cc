@@ -1,5 +1,6 @@
 // The order matters at both ends: irqbalance is told before affinities are set, and siblings go
-// offline last, so that on the way back they are online before anything is given back to them.
+// offline last, when no interrupt is served on one alone any more, so that on the way back they are
+// online before anything is given back to them.
 #include <iterator>
 
 #include "tuning/knobs/families.h"

@@ -89,16 +89,17 @@ Finding look_at_watchdog_cores(const Host& host) {
   if (std::optional<Finding> none = no_cores(host)) return *none;
   const Result<std::string> on = host.tree->read_value("/proc/sys/kernel/watchdog");
   if (on && *on == "0") return not_asked("the watchdog is off");
-  return look_at_parts(
-      host, without_ours(host), kAbsent,
-      {cores_part(host, "", {PlaceKind::kCpuList, "/proc/sys/kernel/watchdog_cpumask"})});
+  return look_at_parts(host, without(host, host.appliance), kAbsent,
+                       {cores_part(host, host.appliance, "",
+                                   {PlaceKind::kCpuList, "/proc/sys/kernel/watchdog_cpumask"})});
 }
 
 Finding look_at_workqueues(const Host& host) {
   if (std::optional<Finding> none = no_cores(host)) return *none;
   return look_at_parts(
       host, "mask " + host.housekeeping.mask(), kAbsent,
-      {cores_part(host, "", {PlaceKind::kCpuMask, "/sys/devices/virtual/workqueue/cpumask"})});
+      {cores_part(host, host.appliance, "",
+                  {PlaceKind::kCpuMask, "/sys/devices/virtual/workqueue/cpumask"})});
 }
 
 }  // namespace

@@ -23,10 +23,11 @@ Finding look_at_rps(const Host& host) {
   for (const std::string& device : host.tree->names(kNet)) {
     for (const std::string& queue : queues_of(host, device, "rx-")) {
       const std::string path = std::string(kNet) + "/" + device + "/queues/" + queue + "/rps_cpus";
-      parts.push_back(cores_part(host, device + " " + queue, {PlaceKind::kCpuMask, path}));
+      parts.push_back(
+          cores_part(host, host.appliance, device + " " + queue, {PlaceKind::kCpuMask, path}));
     }
   }
-  return look_at_parts(host, "off, or " + without_ours(host),
+  return look_at_parts(host, "off, or " + without(host, host.appliance),
                        "no network queue here has receive steering", parts);
 }
 

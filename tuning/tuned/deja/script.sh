@@ -5,7 +5,7 @@
 # /etc/default/deja-tune may set
 #   DEJA          the program (deja)
 #   DEJA_CONFIG   the appliance's config, whose [cpu] names its cores (/etc/deja/deja.toml)
-#   DEJA_STATE    where what was there is saved (/var/lib/deja/tune)
+#   DEJA_STATE    where what was there is saved (/var/lib/deja-tune)
 #   DEJA_EXCEPT   knobs to leave alone: "smt,irqbalance"
 set -eu
 
@@ -16,7 +16,7 @@ if [ -r "$settings" ]; then
 fi
 deja=${DEJA:-deja}
 config=${DEJA_CONFIG:-/etc/deja/deja.toml}
-state=${DEJA_STATE:-/var/lib/deja/tune}
+state=${DEJA_STATE:-/var/lib/deja-tune}
 action=${1:-}
 
 set --
