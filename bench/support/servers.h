@@ -5,16 +5,21 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "shm/base/affinity.h"
+#include "shm/base/descriptor.h"
 
 namespace deja::bench {
 
@@ -52,14 +57,16 @@ class PeerServer {
       execvp(pointers[0], pointers.data());
       _exit(127);
     }
-    for (int attempt = 0; attempt < 1000 && !std::filesystem::exists(socket_); ++attempt) {
+    bool runs = false;
+    for (int attempt = 0; attempt < 1000 && !runs; ++attempt) {
       if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
         pid_ = -1;
         break;
       }
       usleep(10'000);
+      runs = is_up();
     }
-    if (!std::filesystem::exists(socket_)) {
+    if (!runs) {
       std::fprintf(stderr, "bench: %s did not start; is it installed?\n", arguments[0].c_str());
       std::exit(1);
     }
@@ -91,6 +98,19 @@ class PeerServer {
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
+  /// Whether its file is there; a socket's is before it listens.
+  [[nodiscard]] bool is_up() const {
+    std::error_code ignored;
+    if (!std::filesystem::is_socket(socket_, ignored)) return std::filesystem::exists(socket_);
+    const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, socket_.c_str(),
+                std::min(socket_.size(), sizeof address.sun_path - 1));
+    return connect(probe.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+           0;
+  }
+
   std::string directory_;
   std::string socket_;
   pid_t pid_ = -1;
