@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pathlib
+import pwd
 import re
 import signal
 import socket
@@ -326,6 +327,28 @@ def test_a_hostile_tracer_can_follow_events_and_nothing_else(shop):
 def test_what_an_event_leaves_is_the_services_own(shop):
     for name in ("trace", "trace-ingest-0", "trace-worker-1", "trace-keeper"):
         assert file_of(shop, name).stat().st_mode & 0o777 == 0o600
+
+
+def test_root_becomes_the_segments_owner(shop):
+    if os.geteuid() != 0:
+        pytest.skip("skipped: only root can give a segment to another user")
+    nobody = pwd.getpwnam("nobody")
+    files = (shop.segment, *shop.segment.iterdir())
+    lock = shop.segment / "trace.lock"
+    lock.unlink(missing_ok=True)
+    shop.directory.chmod(0o711)
+    try:
+        for path in files:
+            if path != lock:
+                os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        with Tracer(shop, "--sample", "1") as tracer:
+            shop.post("/v1/track", view("max", "owned"))
+            tracer.of("owned")
+        assert lock.stat().st_uid == nobody.pw_uid
+    finally:
+        for path in shop.segment.iterdir():
+            os.chown(path, os.geteuid(), os.getegid())
+        os.chown(shop.segment, os.geteuid(), os.getegid())
 
 
 def test_text_for_people_and_an_end_by_count(shop):
