@@ -227,6 +227,11 @@ def test_over_the_stream_events_are_followed_too(shop):
     assert len(tracer.stories) == 1
 
 
+def test_who_watches_gives_way(shop):
+    with Tracer(shop, "--sample", "1") as tracer:
+        assert os.getpriority(os.PRIO_PROCESS, tracer.process.pid) == max(10, os.getpriority(os.PRIO_PROCESS, 0))
+
+
 def test_one_tracer_at_a_time(shop):
     with Tracer(shop, "--user", "ada"):
         done = shop.deja("trace", check=False)

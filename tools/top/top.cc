@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "shm/base/clock.h"
+#include "tools/cli/give_way.h"
 #include "tools/config/duration.h"
 #include "tools/top/frame.h"
 #include "tools/top/screen.h"
@@ -64,6 +65,7 @@ int run_top(const TopOptions& options) {
                  options.interval.c_str());
     return 2;
   }
+  give_way();
   LookHistory history(kLatencyUs);
   if (const auto segment = open_segment(options.appliance); !segment.ok()) {
     std::fprintf(stderr, "deja: %s\n", segment.error().message().c_str());

@@ -14,6 +14,7 @@
 
 #include "shm/base/clock.h"
 #include "shm/keyed_hash.h"
+#include "tools/cli/give_way.h"
 #include "tools/cli/terminal.h"
 #include "tools/config/duration.h"
 #include "tools/trace/otlp_exporter.h"
@@ -272,6 +273,7 @@ int run_trace(const TraceOptions& options) {
   Plan plan;
   if (const int misused = read_plan(options, plan); misused != 0) return misused;
   handle_signals();
+  give_way();
   auto follower = Follower::attach(options.appliance, plan);
   if (!follower.ok()) {
     std::fprintf(stderr, "deja: %s\n", follower.error().message().c_str());
