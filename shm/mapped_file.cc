@@ -53,10 +53,10 @@ std::string mib(std::uint64_t bytes) {
 
 /// Allocates before anything is mapped: a shortage is found here and not as SIGBUS.
 Status allocate(int descriptor, const MappedFile::Create& options, std::uint64_t bytes) {
-  // Not found out by taking all there is first.
+  // Not found out by taking all there is first; a file system without a limit of its own says 0.
   struct statvfs room {};
   int error = fstatvfs(descriptor, &room) != 0 ? errno : 0;
-  if (error == 0 && room.f_bavail < bytes / room.f_frsize) error = ENOSPC;
+  if (error == 0 && room.f_blocks != 0 && room.f_bavail < bytes / room.f_frsize) error = ENOSPC;
   for (std::uint64_t at = 0; at < bytes && error == 0; at += MappedFile::kAllocatedAtOnce) {
     const std::uint64_t part = std::min(MappedFile::kAllocatedAtOnce, bytes - at);
     error = posix_fallocate(descriptor, static_cast<off_t>(at), static_cast<off_t>(part));

@@ -2,6 +2,7 @@
 #include "shm/segment.h"
 
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,6 +153,15 @@ TEST_F(SegmentTest, ItsReadersMayLookInWhenItHasTheNameAndNotBefore) {
   EXPECT_EQ(group(), before) << "it may still come to nothing";
   ASSERT_TRUE(made->take_name().ok());
   EXPECT_NE(group(), before);
+}
+
+TEST_F(SegmentTest, LiesOnAFileSystemThatHasNoLimitOfItsOwn) {
+  if (mount("none", directory_.c_str(), "tmpfs", 0, "size=0") != 0) {
+    GTEST_SKIP() << "nothing may be mounted here";
+  }
+  const Result<SegmentReport> made = create_segment(plan());
+  umount2(directory_.c_str(), MNT_DETACH);
+  EXPECT_TRUE(made.ok()) << made.error().message();
 }
 
 TEST_F(SegmentTest, IsRemovedWithoutARest) {
