@@ -12,35 +12,9 @@ import pytest
 from appliance import ROOT, Appliance
 from prometheus import MONITORING, RULES, need_prometheus
 from traffic import Client, track
+from watched import watched_config
 
-CONFIG = """
-[appliance]
-name = "monitored"
-directory = "@DIRECTORY@"
-profiles = 5000
-shards = 4
-huge_pages = "off"
-
-[cpu]
-ingest = [0]
-workers = [0, 0]
-
-[listen]
-http = "127.0.0.1:0"
-console = "127.0.0.1:0"
-stream = []
-
-[durability]
-directory = "@DIRECTORY@/durable"
-
-[events]
-view = { track = "Product Viewed", item = "properties.product_id" }
-
-[features]
-views = { type = "count", event = "view" }
-"""
-
-
+CONFIG = watched_config("monitored")
 DASHBOARD = json.loads((MONITORING / "deja.grafana.json").read_text())
 
 

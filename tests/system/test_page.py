@@ -16,34 +16,9 @@ import pytest
 from appliance import Appliance
 from browser import Browser
 from traffic import Client, eventually, processes, track
+from watched import watched_config
 
-CONFIG = """
-[appliance]
-name = "page"
-directory = "@DIRECTORY@"
-profiles = 5000
-shards = 4
-huge_pages = "off"
-
-[cpu]
-ingest = [0]
-workers = [0, 0]
-
-[listen]
-http = "127.0.0.1:0"
-console = "127.0.0.1:0"
-stream = []
-@LISTEN@
-
-[durability]
-directory = "@DIRECTORY@/durable"
-
-[events]
-view = { track = "Product Viewed", item = "properties.product_id" }
-
-[features]
-views = { type = "count", event = "view" }
-"""
+CONFIG = watched_config("page", "stream = []\n@LISTEN@")
 
 
 def get(shop, path, headers=None):

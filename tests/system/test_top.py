@@ -17,33 +17,9 @@ import pytest
 
 from appliance import BIN, Appliance
 from traffic import SLOW, Client, processes, track
+from watched import watched_config
 
-CONFIG = """
-[appliance]
-name = "top"
-directory = "@DIRECTORY@"
-profiles = 5000
-shards = 4
-huge_pages = "off"
-
-[cpu]
-ingest = [0]
-workers = [0, 0]
-
-[listen]
-http = "127.0.0.1:0"
-console = "127.0.0.1:0"
-stream = []
-
-[durability]
-directory = "@DIRECTORY@/durable"
-
-[events]
-view = { track = "Product Viewed", item = "properties.product_id" }
-
-[features]
-views = { type = "count", event = "view" }
-"""
+CONFIG = watched_config("top")
 
 
 class Terminal:

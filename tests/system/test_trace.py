@@ -22,33 +22,9 @@ import pytest
 from appliance import BIN, Appliance
 from bad_input_capnp import batch_frame, event, hello_frame
 from traffic import SLOW, Client, eventually, processes, track
+from watched import watched_config
 
-CONFIG = """
-[appliance]
-name = "traced"
-directory = "@DIRECTORY@"
-profiles = 5000
-shards = 4
-huge_pages = "off"
-
-[cpu]
-ingest = [0]
-workers = [0, 0]
-
-[listen]
-http = "127.0.0.1:0"
-stream = ["unix:@DIRECTORY@/traced.sock"]
-console = "127.0.0.1:0"
-
-[durability]
-directory = "@DIRECTORY@/durable"
-
-[events]
-view = { track = "Product Viewed", item = "properties.product_id" }
-
-[features]
-views = { type = "count", event = "view" }
-"""
+CONFIG = watched_config("traced", 'stream = ["unix:@DIRECTORY@/traced.sock"]')
 
 WAY = ["received", "committed", "published", "taken", "visible"]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -36,7 +36,7 @@ class NextProgram {
 
  private:
   explicit NextProgram(std::string path) : path_(std::move(path)) {}
-  /// Its exit status (-1: none) and all that it said.
+  /// All that it said.
   [[nodiscard]] Result<std::string> run(Crew& crew, std::vector<std::string> arguments,
                                         bool& succeeded) const;
   std::string path_;
