@@ -134,8 +134,8 @@ Status ShardWriter::sweep_blocks(const std::vector<std::uint64_t>& claims) {
     constexpr std::uint32_t kAhead = 8;
     if (block + kAhead < geometry_.blocks_per_shard) {
       const auto* ahead = reinterpret_cast<const char*>(parts_.block(block + kAhead));
-      __builtin_prefetch(ahead);
-      __builtin_prefetch(ahead + kCacheLineBytes);
+      ask_for_line(ahead);
+      ask_for_line(ahead + kCacheLineBytes);
     }
     const BlockWord* words = parts_.block(block);
     const std::uint64_t stamp = words[0].load(std::memory_order_relaxed);

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shm/base/cache_line.h"
 #include "shm/block.h"
 #include "shm/keyed_hash.h"
 #include "shm/table_layout.h"
@@ -104,7 +105,7 @@ class ShardReader {
     return hash;
   }
   void prefetch(std::uint64_t hash) const {
-    __builtin_prefetch(&parts_.bucket(main_bucket_of(hash, geometry_.main_buckets)));
+    ask_for_line(&parts_.bucket(main_bucket_of(hash, geometry_.main_buckets)));
   }
 
   /// The second step ahead of get(key, hash), once the bucket's line is there: asks for the lines
@@ -117,7 +118,7 @@ class ShardReader {
     for (const IndexEntry& slot : parts_.bucket(bucket).entries) {
       const std::uint64_t entry = slot.load(std::memory_order_relaxed);
       if (tag_of_entry(entry) != tag || block_of(entry) >= geometry_.blocks_per_shard) continue;
-      __builtin_prefetch(parts_.block(block_of(entry)));
+      ask_for_line(parts_.block(block_of(entry)));
       return block_of(entry);
     }
     return kNoBlock;
@@ -126,7 +127,7 @@ class ShardReader {
     if (block >= geometry_.blocks_per_shard) return;
     const auto* bytes = reinterpret_cast<const std::byte*>(parts_.block(block));
     for (std::uint32_t at = kCacheLineBytes; at < geometry_.block_bytes(); at += kCacheLineBytes) {
-      __builtin_prefetch(bytes + at);
+      ask_for_line(bytes + at);
     }
   }
 
@@ -177,7 +178,7 @@ class ShardReader {
     const BlockWord* words = parts_.block(block);
     // The lines of a cold block are asked for all at once: their misses overlap.
     for (std::uint32_t byte = 0; byte < geometry_.block_bytes(); byte += kCacheLineBytes) {
-      __builtin_prefetch(reinterpret_cast<const std::byte*>(words) + byte);
+      ask_for_line(reinterpret_cast<const std::byte*>(words) + byte);
     }
     Looks::between(ReadStep::kEntryLoaded);
     // SYNC(table.stamp): every word of the build that stored this stamp is there, or newer.

@@ -143,8 +143,8 @@ void ShardWriter::prefetch_version(std::uint64_t position) const {
   const auto* now = reinterpret_cast<const std::byte*>(parts_.block(block_of(entry)));
   const auto* next = reinterpret_cast<const std::byte*>(parts_.block(pool_.next()));
   for (std::uint32_t at = 0; at < geometry_.block_bytes(); at += kCacheLineBytes) {
-    __builtin_prefetch(now + at);
-    __builtin_prefetch(next + at, 1);
+    ask_for_line(now + at);
+    ask_for_line(next + at);
   }
 }
 

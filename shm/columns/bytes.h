@@ -41,10 +41,15 @@ inline constexpr std::int64_t kDurationMaxUs = std::int64_t{1} << 60;
                                   : (time_us > kInstantLimit ? kInstantLimit : time_us);
 }
 
+/// encode_instant() of what lies within ±kInstantLimit already.
+[[nodiscard]] constexpr std::uint64_t encode_within_limit(std::int64_t instant) {
+  return static_cast<std::uint64_t>(instant) ^ (std::uint64_t{1} << 63U);
+}
+
 /// An instant (or pane) as a column keeps it: unsigned order is time order, and 0, which no instant
 /// within the limit becomes, is "none".
 [[nodiscard]] constexpr std::uint64_t encode_instant(std::int64_t instant) {
-  return static_cast<std::uint64_t>(clamp_instant(instant)) ^ (std::uint64_t{1} << 63U);
+  return encode_within_limit(clamp_instant(instant));
 }
 
 [[nodiscard]] constexpr std::int64_t decode_instant(std::uint64_t stored) {
@@ -77,11 +82,57 @@ inline constexpr std::int64_t kDurationMaxUs = std::int64_t{1} << 60;
 
 /// The nearest finite number (0 for a NaN), and 0 for -0.
 [[nodiscard]] inline double finite(double number) {
+  // Most numbers are neither 0 nor infinite nor a NaN: one comparison of their bits, less the sign.
+  constexpr std::uint64_t kInfinite = std::uint64_t{0x7FF} << 53U;
+  if ((std::bit_cast<std::uint64_t>(number) << 1U) - 1 < kInfinite - 1) return number;
   constexpr double kMax = 1.7976931348623157e308;
   if (number > kMax) return kMax;
   if (number < -kMax) return -kMax;
   if (number == 0 || number != number) return 0;
   return number;
+}
+
+/// Calls `each(offset, block)` with blocks of 1 to 16 bytes that cover up to 64 bytes. They may
+/// overlap.
+template <typename Each>
+inline void cover(std::uint32_t bytes, const Each& each) {
+  struct Block {
+    std::uint64_t words[2];
+  };
+  const auto both_ends = [&](auto block) {
+    each(0U, block);
+    each(bytes - static_cast<std::uint32_t>(sizeof block), block);
+  };
+  if (bytes >= 16) {
+    both_ends(Block{});
+    if (bytes <= 32) return;
+    each(16U, Block{});
+    each(bytes - 32, Block{});
+  } else if (bytes >= 8) {
+    both_ends(std::uint64_t{});
+  } else if (bytes >= 4) {
+    both_ends(std::uint32_t{});
+  } else {
+    for (std::uint32_t at = 0; at < bytes; ++at) each(at, std::uint8_t{});
+  }
+}
+
+[[gnu::noinline]] inline void store_long_text(std::uint8_t* at, std::uint32_t room,
+                                              const char* text, std::uint32_t bytes) {
+  if (bytes > 0) std::memcpy(at, text, bytes);
+  std::memset(at + bytes, 0, room - bytes);
+}
+
+/// Writes a text into its room and zeroes behind it. Most are short: no call of unknown length.
+/// `bytes` <= `room`; the two don't overlap.
+inline void store_text(std::uint8_t* at, std::uint32_t room, const char* text,
+                       std::uint32_t bytes) {
+  if (room > 64) return store_long_text(at, room, text, bytes);
+  cover(room, [&](std::uint32_t offset, auto block) { store(at + offset, block); });
+  cover(bytes, [&](std::uint32_t offset, auto block) {
+    std::memcpy(&block, text + offset, sizeof block);
+    store(at + offset, block);
+  });
 }
 
 /// <0, 0, >0 as the bytes of a sort before, with, after those of b.

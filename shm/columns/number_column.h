@@ -35,7 +35,8 @@ namespace deja::columns {
   return pane_header_bytes(spec) + 4 * slot;
 }
 
-/// Offset of the 4-byte count of a slot of mean.
+/// Offset of the 4-byte count of a slot of mean; and where it is without a window.
+inline constexpr std::uint32_t kTotalMeanCountOffset = 8;
 [[nodiscard]] inline std::uint32_t mean_count_cell(const FeatureSpec& spec, std::uint32_t slot) {
   return pane_header_bytes(spec) + 8 * spec.panes + 4 * slot;
 }

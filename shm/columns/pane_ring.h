@@ -29,8 +29,9 @@ struct PaneRange {
 };
 
 /// Bytes before the first cell.
+inline constexpr std::uint32_t kPaneHeaderBytes = 8;
 [[nodiscard]] inline std::uint32_t pane_header_bytes(const FeatureSpec& spec) {
-  return spec.window_us == 0 ? 0 : 8;
+  return spec.window_us == 0 ? 0 : kPaneHeaderBytes;
 }
 
 /// The pane that an instant lies in; 0 without a window.
@@ -42,6 +43,17 @@ struct PaneRange {
   return static_cast<std::uint32_t>(floor_mod(pane, static_cast<std::int64_t>(spec.panes)));
 }
 
+/// A pane and where it lies.
+struct PanePlace {
+  std::int64_t pane = 0;
+  std::uint32_t slot = 0;
+};
+
+[[nodiscard]] inline PanePlace pane_place(const FeatureSpec& spec, std::int64_t time_us) {
+  const std::int64_t pane = pane_of(spec, time_us);
+  return {pane, pane_slot(spec, pane)};
+}
+
 /// The panes that the column keeps; none before the first event.
 [[nodiscard]] inline PaneRange panes_kept(const FeatureSpec& spec, const std::uint8_t* column) {
   if (spec.window_us == 0) return {0, 0};
@@ -49,6 +61,11 @@ struct PaneRange {
   if (stored == 0) return {};
   const std::int64_t newest = decode_instant(stored);
   return {newest - static_cast<std::int64_t>(spec.panes) + 1, newest};
+}
+
+/// Whether the column's newest pane is this one, of pane_of(). With a window only.
+[[nodiscard]] inline bool is_newest_pane(const std::uint8_t* column, std::int64_t pane) {
+  return load<std::uint64_t>(column) == encode_within_limit(pane);
 }
 
 /// The kept panes that count at an instant.

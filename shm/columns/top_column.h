@@ -74,16 +74,29 @@ struct Decay {
   [[nodiscard]] double of(double weight) const { return finite(scale(weight * factor, exponent)); }
 };
 
+/// An instant in half-lives: how many whole ones, and what is left.
+struct HalfLives {
+  std::int64_t whole = 0;
+  std::int64_t rest_us = 0;
+
+  /// What the rest is of a half-life: 0 <= fraction < 1, or 1 by rounding.
+  [[nodiscard]] double fraction(const FeatureSpec& spec) const {
+    return static_cast<double>(rest_us) / static_cast<double>(spec.half_life_us);
+  }
+};
+
+[[nodiscard]] inline HalfLives half_lives_at(const FeatureSpec& spec, std::int64_t time_us) {
+  const std::int64_t time = clamp_instant(time_us);
+  return {floor_div(time, spec.half_life_us), floor_mod(time, spec.half_life_us)};
+}
+
 [[nodiscard]] inline Decay decay_at(const FeatureSpec& spec, const std::uint8_t* column,
                                     std::int64_t at_us) {
   if (spec.half_life_us == 0) return {};
   const auto stored = load<std::uint64_t>(column + kTopLandmarkOffset);
   if (stored == 0) return {};
-  const std::int64_t at = clamp_instant(at_us);
-  const std::int64_t half_lives = floor_div(at, spec.half_life_us);
-  const double fraction = static_cast<double>(floor_mod(at, spec.half_life_us)) /
-                          static_cast<double>(spec.half_life_us);
-  return {1 / exp2_fraction(fraction), decode_instant(stored) - half_lives};
+  const HalfLives at = half_lives_at(spec, at_us);
+  return {1 / exp2_fraction(at.fraction(spec)), decode_instant(stored) - at.whole};
 }
 
 /// A weight in steps of 1e-9: weights of the same step are tied. A whole number.
