@@ -7,24 +7,23 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#endif
 
-#include "shm/base/cache_line.h"
+#include <cstring>
+#endif
 
 namespace deja {
 
-/// Asks for a line that will be read.
-inline void ask_for_line(const void* line) {
-  __builtin_prefetch(line);
-}
-
-/// Whether give_line_back() can be called here. Asks the processor: once per ring, not per record.
+/// Whether give_line_back() can be called here and helps: on AMD's processors, not on Intel's
+/// (ring/README.md, "Decisions"). Asks the processor: once per ring, not per record.
 [[nodiscard]] inline bool gives_lines_back() {
 #if defined(__x86_64__)
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
+  if (__get_cpuid(0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  const unsigned vendor[] = {ebx, edx, ecx};
+  if (std::memcmp(vendor, "AuthenticAMD", sizeof vendor) != 0) return false;
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & bit_CLFLUSHOPT) != 0;
 #else
   return false;

@@ -35,9 +35,11 @@
 namespace deja {
 
 /// Bytes ahead of it whose lines a consumer asks for: of what is published, of what it waits for;
-/// and how many it gives back at once (ring/README.md, "Decisions").
+/// whose lines a producer asks for to write them; and how many a consumer gives back at once
+/// (ring/README.md, "Decisions").
 inline constexpr std::uint64_t kRingAskAheadBytes = 1024;
 inline constexpr std::uint64_t kRingAskWaitingBytes = 320;
+inline constexpr std::uint64_t kRingAskToWriteBytes = 512;
 inline constexpr std::uint64_t kRingGiveBackBytes = 1024;
 
 /// Whether a record is one of those that published_count() tells of.
@@ -82,6 +84,7 @@ class RingProducer {
   }
   [[nodiscard]] bool find_room(std::uint64_t record_bytes);
   void commit_padding();
+  void ask_ahead();
   [[nodiscard]] std::uint64_t free_bytes() const;
   void refresh_consumer_position();
   /// How far a consumer is behind us; one that claims to be ahead is infinitely so.
@@ -102,6 +105,7 @@ class RingProducer {
   unsigned published_place_ = 0;       // the next
   std::uint64_t committed_position_ = 0;
   std::uint64_t free_end_ = 0;               // free up to there, as far as we know, and contiguous
+  std::uint64_t asked_end_ = 0;              // lines before it are asked for
   std::uint64_t claim_padding_bytes_ = 0;    // from there to the claimed record
   std::uint64_t claim_room_bytes_ = 0;       // 1 + what was claimed; 0: nothing is
   std::uint32_t usual_type_ = kRingPadding;  // of the record before: mostly the next one's too
@@ -164,7 +168,7 @@ class RingConsumer {
   std::uint64_t read_position_;
   std::uint64_t known_end_;  // records are there up to it, contiguous, their lines asked for
   std::uint64_t asked_end_ = 0;
-  std::uint64_t given_back_end_;  // lines before it are nobody's
+  std::uint64_t given_back_end_;  // lines before it are given back, where that helps
   bool gives_lines_back_;
   bool broken_ = false;
 };
@@ -180,11 +184,21 @@ inline std::uint8_t* RingProducer::claim(std::uint32_t size_max) {
     return nullptr;
   }
   claim_room_bytes_ = std::uint64_t{size_max} + 1;
+  ask_ahead();
   // Mostly what commit() wants there. Written with the payload's first bytes and not after its last
   // ones, when a consumer that waits may have taken the line away.
   std::uint8_t* record = at(committed_position_ + claim_padding_bytes_);
   write_header(record, {size_max, usual_type_});
   return record + sizeof(RingRecordLayout);
+}
+
+/// The consumer's core has copies of what it read a lap ago: unasked for, each line would be taken
+/// from there only when it is written. Of free lines alone: the others the consumer still needs.
+inline void RingProducer::ask_ahead() {
+  const std::uint64_t wanted_end = committed_position_ + kRingAskToWriteBytes;
+  const std::uint64_t end = wanted_end < free_end_ ? wanted_end : free_end_;
+  if (asked_end_ < committed_position_) asked_end_ = committed_position_;
+  for (; asked_end_ < end; asked_end_ += kCacheLineBytes) ask_for_line_to_write(at(asked_end_));
 }
 
 inline std::uint64_t RingProducer::commit(std::uint32_t size, std::uint32_t type, Counted counted) {

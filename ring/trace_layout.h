@@ -112,10 +112,9 @@ static_assert(offsetof(TraceSlot, code) == 88);
 
 /// What a worker knows of it.
 struct WorkerMark {
-  std::int64_t taken_ns;  // its batch began
-  std::int64_t
-      visible_ns;          // its batch's profiles, and the position that its ack waits for, are out
-  std::uint64_t sequence;  // of its shard; 0: it has no effect
+  std::int64_t taken_ns;    // its batch began
+  std::int64_t visible_ns;  // its batch's profiles are out; its position is about to be
+  std::uint64_t sequence;   // of its shard; 0: it has no effect
   std::uint32_t shard;
   std::uint8_t kind;    // LogKind (ring/log_record.h)
   std::uint8_t reason;  // RefusalReason
