@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "shm/catalog.capnp.h"
 #include "shm/table_geometry.h"
@@ -26,25 +27,28 @@ class EventDecoder {
   [[nodiscard]] bool decode(const void* bytes, std::uint32_t size, Event& event) const;
 
   /// The same with the values as a list at `values`, of which `count` says how many there is room
-  /// for and then how many there are; the event's own are left alone. A record with more fails.
-  [[nodiscard]] bool decode(const void* bytes, std::uint32_t size, Event& event,
+  /// for and then how many there are. A record with more fails.
+  [[nodiscard]] bool decode(const void* bytes, std::uint32_t size, EventHead& head,
                             ListedValue* values, std::uint32_t& count) const;
 
-  /// Fills the event's id and key alone, and looks at nothing else: for a record whose decoding or
-  /// applying is known to end badly. False when it has no key that could be.
-  [[nodiscard]] bool decode_identity(const void* bytes, std::uint32_t size, Event& event) const;
+  /// Reads id and key alone, and looks at nothing else: for a record whose decoding or applying is
+  /// known to end badly. False when it has no key that could be.
+  [[nodiscard]] bool decode_identity(const void* bytes, std::uint32_t size, EventHead& head) const;
 
  private:
   template <typename Layout>
-  [[nodiscard]] bool decode_facts(const Layout& record, Event& event) const;
-  template <typename Layout, typename Take>
-  [[nodiscard]] bool decode_values(Layout& record, const Take& take) const;
+  [[nodiscard]] bool decode_head(const Layout& record, EventHead& head) const;
   template <typename Layout>
-  [[nodiscard]] bool read_identity(const Layout& record, Event& event) const;
+  [[nodiscard]] bool set_values(Layout& record, EventValues& values) const;
+  template <typename Layout>
+  [[nodiscard]] bool list_values(Layout& record, ListedValue* values, std::uint32_t& count) const;
+  template <typename Layout>
+  [[nodiscard]] bool read_identity(const Layout& record, EventHead& head) const;
 
   TableGeometry geometry_;
   std::uint32_t worker_;
   std::uint64_t kinds_declared_;
+  std::vector<std::uint32_t> elements_max_;  // by slot
 };
 
 }  // namespace deja

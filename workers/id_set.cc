@@ -77,7 +77,7 @@ void IdSet::prefetch_next() const {
   const std::uint32_t oldest = place_behind(next_place_);
   prefetch(ids_[oldest]);
   // The line of the ids after this one, which nobody has looked at for a whole window.
-  if (oldest + 8 <= window_) __builtin_prefetch(&ids_[oldest + 8], 1);
+  if (oldest + 8 <= window_) ask_for_line(&ids_[oldest + 8]);
 }
 
 void IdSet::add_to_table(std::uint64_t id) {

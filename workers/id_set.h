@@ -84,7 +84,7 @@ class IdSet {
   /// Remembers the id as the newest; false when it was there, and then nothing changes.
   bool insert(std::uint64_t id);
   /// Asks for the id's place in the table ahead of contains() or insert().
-  void prefetch(std::uint64_t id) const { __builtin_prefetch(&table_[id & slot_mask_]); }
+  void prefetch(std::uint64_t id) const { ask_for_line(&table_[id & slot_mask_]); }
 
   /// Ids ever inserted, and those of them that were forgotten again.
   [[nodiscard]] std::uint64_t inserted_count() const {

@@ -122,6 +122,9 @@ void Worker::open_rings() {
                         files_.consumed_position(ring));
   }
   ring_broken_.resize(files_.rings.size());
+  // Not cleared: what is never used takes no memory.
+  staged_ =
+      std::make_unique_for_overwrite<std::uint8_t[]>(std::max(kStagedBytesMax, log_payload_max()));
   if (!recovered_) returned_event_.resize(files_.returned.bytes() / 4 / 8);
 }
 

@@ -84,7 +84,6 @@ class Worker {
     Histogram visible, batch_time;
   };
   static constexpr std::uint32_t kVersionsAhead = 2;
-  enum class Take : std::uint8_t { kTaken, kEmpty, kNoRoom, kUndecided, kBroken };
 
   Worker(const Segment& segment, std::uint32_t worker, WorkerFiles files, FeatureSet features,
          Bell bell);
@@ -96,13 +95,12 @@ class Worker {
 
   // worker_batch.cc: the phases of a step, each for all records of the batch before the next.
   std::uint32_t take_batch(std::uint32_t ring);
-  Take take_record(std::uint32_t ring);
+  [[nodiscard]] bool take_record(std::uint32_t ring, BatchRecord& record);
   void begin_batch();
-  [[nodiscard]] bool read_copied(BatchRecord& record);
   LogKind decide(BatchRecord& record, RefusalReason& reason);
   void note_applied(BatchRecord& record);
   void apply_batch();
-  void read_logged(const BatchRecord& record);
+  void read_event(const BatchRecord& record);
   void apply_event(std::uint64_t sequence, ShardWriter::Draft& draft);
   void apply_events_of(std::uint32_t at);
   void apply(ShardWriter& shard, std::uint64_t sequence, std::uint16_t flags_when_new);
@@ -133,8 +131,9 @@ class Worker {
     return record.id + record.shard_index * 0x9e3779b97f4a7c15U;
   }
 
-  // worker_ahead.cc
-  void look_ahead(std::uint32_t ring);
+  // worker_stage.cc
+  [[nodiscard]] std::uint32_t stage(std::uint32_t ring);
+  [[nodiscard]] bool read_staged(BatchRecord& record);
   void ask_for(std::uint32_t count);
   void ask_for_version(std::uint32_t at) const;
 
@@ -241,7 +240,7 @@ class Worker {
   std::uint64_t forgotten_count_ = 0;
 
   // Of the batch at hand.
-  std::array<AheadOf, kBatchRecordsMax> ahead_;
+  std::unique_ptr<std::uint8_t[]> staged_;  // the records' bytes
   std::array<BatchRecord, kBatchRecordsMax> batch_;
   std::array<ListedValue, kBatchValuesMax> values_;
   std::uint32_t value_count_ = 0;

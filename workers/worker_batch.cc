@@ -1,8 +1,8 @@
 // A worker's step: each phase for all records of a batch before the next. The numbers are
 // design.md's, "A worker's step, and why a kill is harmless". Part of Worker.
 #include <cstring>
+#include <optional>
 
-#include "ring/rejected_event.h"
 #include "shm/base/clock.h"
 #include "shm/base/crash_point.h"
 #include "workers/worker.h"
@@ -10,12 +10,14 @@
 namespace deja {
 
 std::uint32_t Worker::take_batch(std::uint32_t ring) {
+  const std::uint32_t staged_count = stage(ring);
   batch_count_ = 0;
-  look_ahead(ring);
-  while (batch_count_ < kBatchRecordsMax && take_record(ring) == Take::kTaken) {
-  }
+  while (batch_count_ < staged_count && take_record(ring, batch_[batch_count_])) ++batch_count_;
   attempts_.nowhere();
+  // The next pass begins with the one that has to wait.
+  if (batch_count_ < staged_count) rings_[ring].seek(batch_[batch_count_].ring_position);
   if (batch_count_ == 0) return 0;
+  batch_end_ = batch_[batch_count_ - 1].ring_end;
   const std::int64_t began_ns = steady_ns();
   log_.publish();
   CRASH_POINT("worker.after_log");
@@ -35,85 +37,6 @@ std::uint32_t Worker::take_batch(std::uint32_t ring) {
   return batch_count_;
 }
 
-/// Steps 1 and 2 for the next record, log's producer_position excepted.
-Worker::Take Worker::take_record(std::uint32_t ring) {
-  const RingRecord from = rings_[ring].next();
-  if (from.outcome == RingRecord::Outcome::kEmpty) return Take::kEmpty;
-  if (from.outcome == RingRecord::Outcome::kBroken) {
-    ring_broken_[ring] = true;
-    process_.error("an event ring is broken: restart the appliance");
-    return Take::kBroken;
-  }
-  if (batch_count_ == 0) begin_batch();
-  attempts_.at_ring(ring, from.position);
-
-  // Longer than any event can be: dead, and without its bytes.
-  const std::uint32_t copied_bytes = from.size_bytes <= log_payload_max() ? from.size_bytes : 0;
-  const std::uint64_t log_position = log_.committed_position();
-  std::uint8_t* claimed = claim_log(copied_bytes);
-  if (claimed == nullptr) {
-    counters_.log_full.add();
-    stalled_ = true;
-    rings_[ring].seek(from.position);
-    return Take::kNoRoom;
-  }
-  std::uint8_t* event_bytes = claimed + sizeof(LogRecordLayout);
-  std::memcpy(event_bytes, from.payload, copied_bytes);
-  // From here on the log's copy alone is read. (Of this record: it may be refused for now.)
-  rings_[ring].forget(from.position);
-  BatchRecord& record = batch_[batch_count_];
-  record.event = event_bytes;
-  record.event_bytes = copied_bytes;
-  record.log_position = log_position;
-  RefusalReason reason = RefusalReason::kPoison;
-  if (from.type == kRejectedEvent) {
-    record.kind = LogKind::kDead;  // for the keeper's file; nobody here reads it
-    reason = RefusalReason::kRejected;
-  } else {
-    record.kind =
-        attempts_.poisoned_in_ring(ring, from.position) ? LogKind::kDead : decide(record, reason);
-  }
-  if (reason == RefusalReason::kPoison) process_.error(kPoisonError);
-  const bool table_full = reason == RefusalReason::kTableFull;
-  if (table_full && (new_users_[record.shard_index] != 0 || answers_wait())) {
-    // With other new users on their way in, a no may be mere caution: ask again when they are in.
-    // Likewise while nobody can be evicted because an answer of the store waits.
-    rings_[ring].seek(from.position);
-    return Take::kUndecided;
-  }
-  if (has_verdict(reason) && !verdicts_[ring].has_room()) {
-    counters_.verdict_full.add();
-    stalled_ = true;
-    rings_[ring].seek(from.position);
-    return Take::kNoRoom;
-  }
-
-  LogRecordLayout log_record{};
-  log_record.ring_position = from.position;
-  log_record.ring_end = from.end_position;
-  log_record.consumed_us = batch_taken_us_;
-  log_record.ring = static_cast<std::uint16_t>(ring);
-  log_record.kind = record.kind;
-  log_record.reason = reason;
-  if (record.kind != LogKind::kDead) log_record.shard = event_.shard;
-  if (record.kind == LogKind::kApplied) {
-    note_applied(record);
-    log_record.sequence = record.sequence;
-    if (record.began_partial) log_record.flags = kLogBeganPartial;
-  }
-  if (record.kind == LogKind::kApplied || record.kind == LogKind::kDead) {
-    log_record.event_bytes = copied_bytes;
-  }
-  if (has_verdict(reason)) verdicts_[ring].refuse(from.end_position, reason);
-  if (table_full) shards_[record.shard_index].count_refused();
-  std::memcpy(claimed, &log_record, sizeof log_record);
-  log_.commit(static_cast<std::uint32_t>(sizeof log_record + log_record.event_bytes), kLogRecord);
-  tally_.count(record.kind, reason);
-  batch_end_ = from.end_position;
-  ++batch_count_;
-  return Take::kTaken;
-}
-
 void Worker::begin_batch() {
   batch_taken_us_ = wall_us();
   batch_ids_.clear();
@@ -125,50 +48,78 @@ void Worker::begin_batch() {
   }
 }
 
-/// The event of a record into event_, its values into the batch's list or, where that has no room,
-/// into event_ too. False: it is none.
-bool Worker::read_copied(BatchRecord& record) {
-  std::uint32_t count = kBatchValuesMax - value_count_;
-  record.listed =
-      decoder_.decode(record.event, record.event_bytes, event_, &values_[value_count_], count);
-  if (!record.listed) {
-    return decoder_.decode(record.event, record.event_bytes, event_);
+/// Steps 1 and 2 for the batch's next record, log's producer_position excepted. False: it has to
+/// wait, and all behind it.
+bool Worker::take_record(std::uint32_t ring, BatchRecord& record) {
+  attempts_.at_ring(ring, record.ring_position);
+  const std::uint64_t log_position = log_.committed_position();
+  std::uint8_t* claimed = claim_log(record.size_bytes);
+  if (claimed == nullptr) {
+    counters_.log_full.add();
+    stalled_ = true;
+    return false;
   }
-  record.values_begin = value_count_;
-  record.value_count = count;
-  value_count_ += count;
-  record.time_us = event_.time_us;
-  record.kinds = event_.kinds;
-  record.key = event_.key;
+  RefusalReason reason = RefusalReason::kNone;
+  record.kind = decide(record, reason);
+  if (reason == RefusalReason::kPoison) process_.error(kPoisonError);
+  const bool table_full = reason == RefusalReason::kTableFull;
+  // With other new users on their way in, a no may be mere caution: ask again when they are in.
+  // Likewise while nobody can be evicted because an answer of the store waits.
+  if (table_full && (new_users_[record.shard_index] != 0 || answers_wait())) return false;
+  if (has_verdict(reason) && !verdicts_[ring].has_room()) {
+    counters_.verdict_full.add();
+    stalled_ = true;
+    return false;
+  }
+
+  LogRecordLayout logged{};
+  logged.ring_position = record.ring_position;
+  logged.ring_end = record.ring_end;
+  logged.consumed_us = batch_taken_us_;
+  logged.ring = static_cast<std::uint16_t>(ring);
+  logged.kind = record.kind;
+  logged.reason = reason;
+  if (record.kind != LogKind::kDead) logged.shard = record.head.shard;
+  if (record.kind == LogKind::kApplied) {
+    note_applied(record);
+    logged.sequence = record.sequence;
+    if (record.began_partial) logged.flags = kLogBeganPartial;
+  }
+  if (record.kind == LogKind::kApplied || record.kind == LogKind::kDead) {
+    logged.event_bytes = record.size_bytes;
+    std::memcpy(claimed + sizeof logged, record.bytes, record.size_bytes);
+  }
+  if (has_verdict(reason)) verdicts_[ring].refuse(record.ring_end, reason);
+  if (table_full) shards_[record.shard_index].count_refused();
+  std::memcpy(claimed, &logged, sizeof logged);
+  log_.commit(static_cast<std::uint32_t>(sizeof logged + logged.event_bytes), kLogRecord);
+  record.log_position = log_position;
+  record.logged = claimed;
+  tally_.count(record.kind, reason);
   return true;
 }
 
-/// What becomes of the record whose copy is at hand. Changes nothing but `record` and event_, and
-/// makes room for a new user where others may go.
+/// What becomes of a record. Changes nothing but `record`, and makes room for a new user where
+/// others may go.
 LogKind Worker::decide(BatchRecord& record, RefusalReason& reason) {
-  reason = RefusalReason::kNone;
-  if (!read_copied(record)) {
-    reason = RefusalReason::kBrokenRecord;
+  if (!record.is_event) {
+    reason = record.rejected   ? RefusalReason::kRejected  // for the keeper's file
+             : record.poisoned ? RefusalReason::kPoison
+                               : RefusalReason::kBrokenRecord;
     return LogKind::kDead;
   }
-  CRASH_POINT_FOR("worker.poison_decode", event_.key.bytes, event_.key.size);
-  record.shard_index = index_of(event_.shard);
-  record.received_us = event_.received_us;
-  record.has_id = (event_.id_low | event_.id_high) != 0;
-  if (record.has_id) {
-    record.id = fold_id(event_.id_low, event_.id_high, secret_.words);
-    if (ids_[record.shard_index].contains(record.id) || batch_ids_.contains(batch_id(record))) {
-      return LogKind::kDuplicate;
-    }
+  if (record.has_id &&
+      (ids_[record.shard_index].contains(record.id) || batch_ids_.contains(batch_id(record)))) {
+    return LogKind::kDuplicate;
   }
   const ShardWriter& shard = shards_[record.shard_index];
   const std::uint32_t pending = new_users_[record.shard_index];
-  record.user_hash = keyed_hash(secret_, event_.key);
-  record.position = shard.locate(event_.key, record.user_hash);
+  const Key& key = record.head.key;
+  record.position = shard.locate(key, record.user_hash);
   record.new_user =
       record.position == ShardWriter::kNowhere && !batch_users_.contains(record.user_hash);
-  if (record.new_user && !shard.can_insert(event_.key, pending) &&
-      !make_room(record.shard_index, event_.key, pending)) {
+  if (record.new_user && !shard.can_insert(key, pending) &&
+      !make_room(record.shard_index, key, pending)) {
     reason = RefusalReason::kTableFull;
     return LogKind::kRefused;
   }
@@ -209,33 +160,29 @@ void Worker::apply_batch() {
       apply_events_of(at);
       continue;
     }
-    read_logged(record);
+    read_event(record);
     apply(shards_[record.shard_index], record.sequence, record.began_partial ? kFlagPartial : 0);
   }
   attempts_.nowhere();
   const std::int64_t visible_us = wall_us();
   for (std::uint32_t at = 0; at < batch_count_; ++at) {
     if (batch_[at].kind != LogKind::kApplied) continue;
-    const std::int64_t took_us = visible_us - batch_[at].received_us;
+    const std::int64_t took_us = visible_us - batch_[at].head.received_us;
     counters_.visible.record(took_us > 0 ? static_cast<std::uint64_t>(took_us) * 1000 : 0);
   }
 }
 
-/// The event of a record into event_, from the log's copy.
-void Worker::read_logged(const BatchRecord& record) {
+/// The event of a logged record into event_.
+void Worker::read_event(const BatchRecord& record) {
   attempts_.at_log(record.log_position);
   if (record.listed) {
-    event_.received_us = record.received_us;
-    event_.time_us = record.time_us;
-    event_.kinds = record.kinds;
-    event_.key = record.key;
+    static_cast<EventHead&>(event_) = record.head;
     event_.values.clear();
     for (std::uint32_t at = 0; at < record.value_count; ++at) {
-      const ListedValue& listed = values_[record.values_begin + at];
-      CHECK(event_.values.set(listed.slot, listed.element, listed.value));
+      event_.values.show(values_[record.values_begin + at]);
     }
   } else {
-    CHECK(decoder_.decode(record.event, record.event_bytes, event_));
+    CHECK(decoder_.decode(record.bytes, record.size_bytes, event_));
   }
   CRASH_POINT("worker.before_publish");
 }
@@ -247,7 +194,7 @@ void Worker::apply_events_of(std::uint32_t at) {
   ShardWriter::Draft draft = shard.begin_at(batch_[at].position);
   for (;;) {
     const BatchRecord& record = batch_[at];
-    read_logged(record);
+    read_event(record);
     apply_event(record.sequence, draft);
     if (record.next_event == 0) break;
     at = record.next_event;
@@ -315,13 +262,17 @@ void Worker::advance_sequences() {
 
 /// Step 7.
 void Worker::advance_positions(std::uint32_t ring) {
+  std::optional<WorkerTrace::Times> followed;
+  if (trace_.due(ring)) [[unlikely]] {
+    followed = WorkerTrace::times_since(batch_taken_us_);
+  }
   verdicts_[ring].publish();
   CRASH_POINT("worker.after_verdicts");
   // SYNC(consumed.position): the entries and the verdicts of everything before it are there.
   rings_[ring].release(batch_end_);
   CRASH_POINT("worker.after_consumed");
-  if (trace_.due(ring)) [[unlikely]] {
-    trace_.passed(ring, {batch_.data(), batch_count_}, batch_taken_us_);
+  if (followed) [[unlikely]] {
+    trace_.passed(ring, {batch_.data(), batch_count_}, *followed);
   }
   store_applied_position(log_.published_position());
 }

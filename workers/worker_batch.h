@@ -7,11 +7,13 @@
 #include <cstdint>
 
 #include "ring/log_record.h"
-#include "shm/key.h"
+#include "workers/event.h"
 
 namespace deja {
 
 inline constexpr std::uint32_t kBatchRecordsMax = 256;
+/// Their bytes together; a record that is longer alone is a batch of its own.
+inline constexpr std::uint32_t kStagedBytesMax = 256 * 1024;
 
 /// Values of all records of a batch together that are kept from reading a record to applying it.
 inline constexpr std::uint32_t kBatchValuesMax = kBatchRecordsMax * 8;
@@ -57,40 +59,37 @@ class BatchSet {
   std::uint32_t generation_ = 1;
 };
 
-/// A record of the batch, once its log record is written.
+/// A record of the batch. Each part is filled in its phase and stays as it is from then on.
 struct BatchRecord {
-  LogKind kind = LogKind::kDead;
-  std::uint32_t shard_index = 0;  ///< among the worker's own; kApplied only, as what follows
-  std::uint64_t sequence = 0;
-  std::int64_t received_us = 0;
-  std::uint64_t id = 0;  ///< folded
+  // Once it is out of the ring (worker_stage.cc).
+  const std::uint8_t* bytes = nullptr;  ///< a private copy; nobody reads the ring's once more
+  std::uint32_t size_bytes = 0;         ///< 0 where it was longer than any event can be
+  bool rejected = false;                ///< a rejected event's (ring/rejected_event.h)
+  bool poisoned = false;                ///< three workers died of it
+  bool is_event = false;                ///< decoded; what follows of this part is only then
   bool has_id = false;
-  bool new_user = false;  ///< the first of the batch with a key that has no profile
-  bool began_partial = false;
-  std::uint64_t user_hash = 0;
-  std::uint64_t position = 0;    ///< of the profile's entry; ShardWriter::kNowhere: none yet
-  std::uint32_t next_event = 0;  ///< in the batch, of the same profile; 0: none
-  bool follows = false;          ///< it is some record's next_event
-  std::uint64_t log_position = 0;
-  const std::uint8_t* event = nullptr;  ///< the log's copy
-  std::uint32_t event_bytes = 0;
-  // What was read out of it, where its values found room in the batch's list (else it is read
-  // again): views into the log's copy.
+  bool listed = false;  ///< its values found room in the batch's list; else they are decoded again
+  std::uint64_t ring_position = 0;
+  std::uint64_t ring_end = 0;
   std::uint32_t values_begin = 0;
   std::uint32_t value_count = 0;
-  bool listed = false;
-  std::int64_t time_us = 0;
-  std::uint64_t kinds = 0;
-  Key key;
-};
-
-/// Whom a record that is still in the ring seems to be about. A guess: nothing but prefetches goes
-/// by it.
-struct AheadOf {
+  std::uint32_t shard_index = 0;  ///< among the worker's own
+  std::uint32_t likely_block = 0;
+  std::uint64_t id = 0;  ///< folded
   std::uint64_t user_hash = 0;
-  std::uint64_t id = 0;
-  std::uint32_t shard_index = 0;
-  std::uint32_t block = 0;  ///< where the user's profile seems to be
+  EventHead head;
+
+  // Once its log record is written.
+  std::uint64_t log_position = 0;
+  const std::uint8_t* logged = nullptr;  ///< LogRecordLayout, then the event
+  LogKind kind = LogKind::kDead;
+  bool new_user = false;  ///< kApplied only, as what follows: the first of the batch with a key
+                          ///< that has no profile
+  bool began_partial = false;
+  bool follows = false;          ///< it is some record's next_event
+  std::uint32_t next_event = 0;  ///< in the batch, of the same profile; 0: none
+  std::uint64_t sequence = 0;
+  std::uint64_t position = 0;  ///< of the profile's entry; ShardWriter::kNowhere: none yet
 };
 
 }  // namespace deja

@@ -98,7 +98,7 @@ void Worker::leave_out(const LogRecordLayout& log_record, const std::uint8_t* by
   if (log_record.kind == LogKind::kApplied &&
       decoder_.decode_identity(bytes, log_record.event_bytes, event_)) {
     if ((log_record.flags & kLogBeganPartial) != 0) begin_empty(shard, log_record);
-    if ((event_.id_low | event_.id_high) != 0) {
+    if (event_.has_id()) {
       remember_id(index_of(log_record.shard),
                   fold_id(event_.id_low, event_.id_high, secret_.words));
     }

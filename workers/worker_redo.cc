@@ -114,7 +114,7 @@ Status Worker::redo_applied(const LogRecordLayout& log_record, const std::uint8_
   }
   const bool began_partial = (log_record.flags & kLogBeganPartial) != 0;
   apply(shard, log_record.sequence, began_partial ? kFlagPartial : 0);
-  if ((event_.id_low | event_.id_high) != 0) {
+  if (event_.has_id()) {
     remember_id(index, fold_id(event_.id_low, event_.id_high, secret_.words));
   }
   shard.set_sequence(log_record.sequence);

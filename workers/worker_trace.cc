@@ -22,11 +22,10 @@ WorkerTrace::Times WorkerTrace::times_since(std::int64_t taken_us) {
 }
 
 void WorkerTrace::passed(std::uint32_t ring, std::span<const BatchRecord> batch,
-                         std::int64_t taken_us) {
-  const Times times = times_since(taken_us);
+                         const Times& times) {
   for (const BatchRecord& record : batch) {
     LogRecordLayout logged;
-    std::memcpy(&logged, record.event - sizeof logged, sizeof logged);
+    std::memcpy(&logged, record.logged, sizeof logged);
     pass(rings_[ring], logged, times);
     if (!due(ring)) break;
   }

@@ -27,9 +27,18 @@ class WorkerTrace {
     // SYNC(trace.count): may now read the slots before it.
     return rings_[ring].slots->count.load(std::memory_order_acquire) != rings_[ring].cursor;
   }
-  /// A batch of that ring has had its effect; it was taken at `taken_us` (wall clock). The log's
-  /// record of each is still there, before its event.
-  void passed(std::uint32_t ring, std::span<const BatchRecord> batch, std::int64_t taken_us);
+  /// When a record was taken, and by when its effect was out.
+  struct Times {
+    std::int64_t taken_ns;
+    std::int64_t visible_ns;
+  };
+  /// Of what was taken at `taken_us` (wall clock) and has its effect now. To be asked before
+  /// anybody is told so: no answer may seem earlier than what it is for, unless a kill left the
+  /// mark to a successor.
+  [[nodiscard]] static Times times_since(std::int64_t taken_us);
+  /// A batch of that ring has had its effect. The log's record of each is still there, before its
+  /// event.
+  void passed(std::uint32_t ring, std::span<const BatchRecord> batch, const Times& times);
   /// Likewise a record of a predecessor's batch.
   void redone(const LogRecordLayout& record);
 
@@ -40,12 +49,6 @@ class WorkerTrace {
     std::uint64_t cursor;           ///< the first number that was not passed
     std::uint64_t waiting_end = 0;  ///< where its event ends, as far as that is known
   };
-  /// When a record was taken, and by when its effect was out.
-  struct Times {
-    std::int64_t taken_ns;
-    std::int64_t visible_ns;
-  };
-  [[nodiscard]] static Times times_since(std::int64_t taken_us);
   void pass(Ring& ring, const LogRecordLayout& record, const Times& times);
 
   std::vector<Ring> rings_;

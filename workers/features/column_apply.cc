@@ -14,22 +14,27 @@ Applied apply_column(const FeatureSpec& spec, std::uint8_t* column,
   const std::int64_t time = contribution.time_us;
   switch (spec.type) {
     case FeatureType::kCount:
-      return apply_count(spec, column, time);
+      return apply_count(spec, column, columns::pane_place(spec, time));
     case FeatureType::kSum:
     case FeatureType::kMin:
     case FeatureType::kMax:
     case FeatureType::kMean:
-      return apply_number(spec, column, time, *contribution.value);
+      return apply_number(spec, column, columns::pane_place(spec, time), *contribution.value);
     case FeatureType::kFirst:
     case FeatureType::kLast:
     case FeatureType::kTrait:
-      return apply_value(spec, column, time, *contribution.value);
+      return apply_value(spec, column, columns::encode_instant(time), *contribution.value);
     case FeatureType::kRecent:
-      return apply_recent(spec, column, time, *contribution.value);
+      return apply_recent(spec, column, columns::encode_instant(time), *contribution.value);
     case FeatureType::kTop:
-      return apply_top(spec, column, time, *contribution.value, contribution.weight);
+      if (spec.half_life_us != 0) {
+        return apply_decaying_top(spec, column, columns::half_lives_at(spec, time),
+                                  *contribution.value, contribution.weight);
+      }
+      return apply_top(spec, column, columns::pane_place(spec, time), *contribution.value,
+                       contribution.weight);
     case FeatureType::kDistinct:
-      return apply_distinct(spec, column, time, *contribution.value);
+      return apply_distinct(spec, column, columns::pane_place(spec, time), *contribution.value);
     case FeatureType::kSession:
       return apply_session(spec, column, time);
   }

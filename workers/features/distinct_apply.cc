@@ -97,21 +97,20 @@ void add_to_list(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t ne
 
 }  // namespace
 
-Applied apply_distinct(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+Applied apply_distinct(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at,
                        const Value& value) {
   const ItemText item(value);
   if (!item.there()) return Applied::kSkipped;
-  const std::int64_t pane = columns::pane_of(spec, time_us);
   const auto clear = [&](std::uint32_t slot) { clear_slot(spec, column, slot); };
-  const Advance advance = advance_to(spec, column, pane, clear);
+  const Advance advance = advance_to(spec, column, at.pane, clear);
   if (advance.late) return Applied::kLate;
   std::uint8_t& loss = column[columns::distinct_loss_offset(spec)];
   loss = moved_age(spec, loss, advance.moved);
-  const std::uint32_t slot = columns::pane_slot(spec, pane);
   const std::uint64_t hash = columns::item_hash(item.text(), item.bytes());
-  columns::add_hash(column + columns::distinct_registers_offset(spec, slot), hash);
+  columns::add_hash(column + columns::distinct_registers_offset(spec, at.slot), hash);
   const std::int64_t newest = columns::panes_kept(spec, column).last;
-  add_to_list(spec, column, columns::pane_slot(spec, newest), hash, std::uint64_t{1} << slot);
+  const std::uint32_t newest_slot = newest == at.pane ? at.slot : columns::pane_slot(spec, newest);
+  add_to_list(spec, column, newest_slot, hash, std::uint64_t{1} << at.slot);
   return Applied::kTaken;
 }
 

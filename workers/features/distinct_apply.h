@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "shm/columns/pane_ring.h"
 #include "shm/feature_spec.h"
 #include "shm/value.h"
 #include "workers/features/pane_advance.h"
@@ -11,7 +12,7 @@
 namespace deja::features {
 
 /// Skips null and absent values. Items are compared whole, not cut.
-Applied apply_distinct(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+Applied apply_distinct(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at,
                        const Value& value);
 
 void merge_distinct(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_t* from);

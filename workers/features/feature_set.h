@@ -19,6 +19,8 @@
 #include "shm/feature_spec.h"
 #include "workers/event.h"
 #include "workers/expression/expression.h"
+#include "workers/features/feature_step.h"
+#include "workers/features/pane_clock.h"
 
 namespace deja {
 
@@ -55,33 +57,23 @@ class FeatureSet {
     std::optional<Expression> where;
   };
 
-  /// The same as apply() walks it. Most feeds are one plain field of the event, or none at all (a
-  /// count), with no more of a `where` than "price > 100": those need no expression to be run.
-  struct Step {
-    static constexpr std::uint32_t kNoField = 0xffff'ffff;
-    static constexpr std::uint32_t kPlain = 0xffff'ffff;
-    FeatureSpec spec;
-    bool total = false;  ///< features::is_total()
-    /// Kinds whose feed of the same session comes first: an event of several kinds is one event of
-    /// a session.
-    std::uint64_t kinds_before = 0;
-    double weight = 1;
-    std::uint32_t field = kNoField;
-    std::uint32_t feed = kPlain;             ///< in feeds_; kPlain: what is here is all
-    std::optional<Expression::Bound> bound;  ///< a `where` that is no more than that
-  };
+  struct Instant;
 
   FeatureSet() = default;
   void add_step(std::uint16_t kind, std::uint64_t kinds_before, Feed feed);
   [[nodiscard]] static Result<Feed> compile_feed(schema::Catalog::Reader catalog,
                                                  std::uint32_t feature, std::uint32_t source);
-  [[nodiscard]] bool late_for(const Feed& feed, const Event& event, std::uint8_t* frame) const;
+  [[nodiscard]] std::uint32_t clock_of(const FeatureSpec& spec);
+  [[nodiscard]] bool late_for(const Feed& feed, const Event& event, std::uint8_t* column) const;
+  void take_step(const features::Step& step, const Event& event, const Instant& at,
+                 std::uint8_t* column, unsigned& late) const;
 
   std::vector<FeatureSpec> specs_;
   std::vector<std::string> names_;
   std::vector<std::uint16_t> root_of_slot_;
-  std::vector<std::vector<Step>> steps_of_kind_;
-  std::vector<Feed> feeds_;
+  std::vector<std::vector<features::Step>> steps_of_kind_;
+  std::vector<features::PaneClock> clocks_;  ///< each once
+  std::vector<Feed> feeds_;                  ///< of the steps that run expressions
   std::uint32_t frame_bytes_ = 0;
 };
 

@@ -27,27 +27,24 @@ void clear_cell(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t slo
 
 }  // namespace
 
-Applied apply_count(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us) {
+Applied apply_count(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at) {
   if (spec.window_us == 0) {
     count_one(column);
     return Applied::kTaken;
   }
-  const std::int64_t pane = columns::pane_of(spec, time_us);
   const auto clear = [&](std::uint32_t slot) { clear_cell(spec, column, slot); };
-  if (advance_to(spec, column, pane, clear).late) return Applied::kLate;
-  add_count(column + columns::count_cell(spec, columns::pane_slot(spec, pane)), 1);
+  if (advance_to(spec, column, at.pane, clear).late) return Applied::kLate;
+  add_count(column + columns::count_cell(spec, at.slot), 1);
   return Applied::kTaken;
 }
 
-Applied apply_number(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+Applied apply_number(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at,
                      const Value& value) {
   if (value.kind != ValueKind::kNumber) return Applied::kSkipped;
-  const std::int64_t pane = columns::pane_of(spec, time_us);
   const auto clear = [&](std::uint32_t slot) { clear_cell(spec, column, slot); };
-  if (advance_to(spec, column, pane, clear).late) return Applied::kLate;
-  const std::uint32_t slot = columns::pane_slot(spec, pane);
-  take_number(spec, column + columns::wide_cell(spec, slot),
-              column + columns::mean_count_cell(spec, slot), columns::finite(value.number));
+  if (advance_to(spec, column, at.pane, clear).late) return Applied::kLate;
+  take_number(spec.type, column + columns::wide_cell(spec, at.slot),
+              column + columns::mean_count_cell(spec, at.slot), columns::finite(value.number));
   return Applied::kTaken;
 }
 
@@ -68,7 +65,7 @@ void merge_number(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_
     }
     const std::uint32_t cell = columns::wide_cell(spec, slot);
     if (spec.type == FeatureType::kMin || spec.type == FeatureType::kMax) {
-      take_extreme(spec, into + cell, load<std::uint64_t>(from + cell));
+      take_extreme(spec.type == FeatureType::kMin, into + cell, load<std::uint64_t>(from + cell));
       return;
     }
     add_sum(into + cell, columns::finite(load<double>(from + cell)));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "shm/columns/pane_ring.h"
 #include "shm/feature_spec.h"
 #include "shm/value.h"
 #include "workers/features/number_cells.h"
@@ -12,27 +13,11 @@
 namespace deja::features {
 
 /// count: the value is not looked at.
-Applied apply_count(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us);
+Applied apply_count(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at);
 
 /// sum, min, max, mean: skips what is not a number.
-Applied apply_number(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+Applied apply_number(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at,
                      const Value& value);
-
-/// count, sum, min, max and mean over all time: one cell, and no pane to look for. Inline, since
-/// most features of most events are of these.
-[[nodiscard]] inline bool is_total(const FeatureSpec& spec) {
-  return spec.type <= FeatureType::kMean && spec.window_us == 0;
-}
-inline Applied apply_total(const FeatureSpec& spec, std::uint8_t* column, const Value* value) {
-  if (spec.type == FeatureType::kCount) {
-    count_one(column);
-    return Applied::kTaken;
-  }
-  if (value->kind != ValueKind::kNumber) return Applied::kSkipped;
-  take_number(spec, column, column + columns::mean_count_cell(spec, 0),
-              columns::finite(value->number));
-  return Applied::kTaken;
-}
 
 /// All five.
 void merge_number(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_t* from);

@@ -29,22 +29,22 @@ inline void add_sum(std::uint8_t* cell, double number) {
   columns::store(cell, columns::finite(columns::finite(columns::load<double>(cell)) + number));
 }
 
-inline void take_extreme(const FeatureSpec& spec, std::uint8_t* cell, std::uint64_t encoded) {
+inline void take_extreme(bool smallest, std::uint8_t* cell, std::uint64_t encoded) {
   const auto kept = columns::load<std::uint64_t>(cell);
   if (encoded == 0) return;
-  const bool better = spec.type == FeatureType::kMin ? encoded < kept : encoded > kept;
+  const bool better = smallest ? encoded < kept : encoded > kept;
   if (kept == 0 || better) columns::store(cell, encoded);
 }
 
 /// A finite number into its wide cell and, for a mean, its count's.
-inline void take_number(const FeatureSpec& spec, std::uint8_t* cell, std::uint8_t* count_cell,
+inline void take_number(FeatureType type, std::uint8_t* cell, std::uint8_t* count_cell,
                         double number) {
-  if (spec.type == FeatureType::kMin || spec.type == FeatureType::kMax) {
-    take_extreme(spec, cell, columns::encode_number(number));
+  if (type == FeatureType::kMin || type == FeatureType::kMax) {
+    take_extreme(type == FeatureType::kMin, cell, columns::encode_number(number));
     return;
   }
   add_sum(cell, number);
-  if (spec.type == FeatureType::kMean) add_count(count_cell, 1);
+  if (type == FeatureType::kMean) add_count(count_cell, 1);
 }
 
 }  // namespace deja::features

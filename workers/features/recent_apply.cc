@@ -4,10 +4,12 @@
 
 #include "shm/columns/recent_column.h"
 #include "workers/features/item_text.h"
+#include "workers/features/text_probe.h"
 
 namespace deja::features {
 namespace {
 
+using columns::load;
 using columns::RecentPlace;
 
 /// True when a comes before b.
@@ -16,13 +18,10 @@ bool before(const RecentPlace& a, const RecentPlace& b) {
   return columns::compare_bytes(a.text, a.bytes, b.text, b.bytes) < 0;
 }
 
-bool same_item(const RecentPlace& a, const RecentPlace& b) {
-  return a.bytes == b.bytes && same_bytes(a.text, b.text, a.bytes);
-}
-
 /// Moves the places from..to-1 one further, over the place `to`.
 void move_back(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t from,
                std::uint32_t to) {
+  if (from == to) return;
   const std::uint32_t count = to - from;
   std::uint8_t* times = column + columns::recent_time_offset(from);
   std::uint8_t* lengths = column + columns::recent_length_offset(spec, from);
@@ -33,18 +32,22 @@ void move_back(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t from
 }
 
 /// The item's place, else the first free one, else `keep`.
-std::uint32_t place_of(const FeatureSpec& spec, const std::uint8_t* column,
-                       const RecentPlace& item) {
-  std::uint32_t place = 0;
-  for (; place < spec.keep; ++place) {
-    const RecentPlace kept = columns::recent_place(spec, column, place);
-    if (kept.time == 0 || same_item(kept, item)) break;
-  }
-  return place;
+[[gnu::always_inline]] inline std::uint32_t place_of(const FeatureSpec& spec,
+                                                     const std::uint8_t* column,
+                                                     const RecentPlace& item) {
+  const TextProbe probe(item.text, item.bytes, spec.text_bytes);
+  const auto is_free = [&](std::uint32_t place) {
+    return load<std::uint64_t>(column + columns::recent_time_offset(place)) == 0;
+  };
+  const auto length = [&](std::uint32_t place) -> std::uint32_t {
+    return column[columns::recent_length_offset(spec, place)];
+  };
+  return probe.find(column + columns::recent_text_offset(spec, 0), spec.keep, is_free, length);
 }
 
 /// `item.bytes` <= text_bytes; its text is not in this column.
-void insert(const FeatureSpec& spec, std::uint8_t* column, const RecentPlace& item) {
+[[gnu::always_inline]] inline void insert(const FeatureSpec& spec, std::uint8_t* column,
+                                          const RecentPlace& item) {
   std::uint32_t vacated = place_of(spec, column, item);  // what it, or the last one, gives up
   const bool kept = vacated < spec.keep;
   if (kept && columns::recent_place(spec, column, vacated).time >= item.time) return;
@@ -57,19 +60,17 @@ void insert(const FeatureSpec& spec, std::uint8_t* column, const RecentPlace& it
   move_back(spec, column, position, vacated);
   columns::store(column + columns::recent_time_offset(position), item.time);
   column[columns::recent_length_offset(spec, position)] = static_cast<std::uint8_t>(item.bytes);
-  std::uint8_t* text = column + columns::recent_text_offset(spec, position);
-  std::memset(text, 0, spec.text_bytes);
-  if (item.bytes > 0) std::memcpy(text, item.text, item.bytes);
+  columns::store_text(column + columns::recent_text_offset(spec, position), spec.text_bytes,
+                      item.text, item.bytes);
 }
 
 }  // namespace
 
-Applied apply_recent(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+Applied apply_recent(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time,
                      const Value& value) {
   const ItemText item(value);
   if (!item.there()) return Applied::kSkipped;
-  insert(spec, column,
-         {columns::encode_instant(time_us), item.text(), item.bytes_within(spec.text_bytes)});
+  insert(spec, column, {time, item.text(), item.bytes_within(spec.text_bytes)});
   return Applied::kTaken;
 }
 

@@ -14,8 +14,8 @@
 
 namespace deja::features {
 
-/// Skips null and absent values.
-Applied apply_recent(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+/// Skips null and absent values. `time` is encoded (columns::encode_instant).
+Applied apply_recent(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time,
                      const Value& value);
 
 void merge_recent(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_t* from);

@@ -4,11 +4,13 @@
 
 #include "shm/columns/top_column.h"
 #include "workers/features/item_text.h"
+#include "workers/features/text_probe.h"
 
 namespace deja::features {
 namespace {
 
 using columns::finite;
+using columns::HalfLives;
 using columns::load;
 using columns::scale;
 using columns::store;
@@ -25,8 +27,8 @@ double cell(const FeatureSpec& spec, const std::uint8_t* column, std::uint32_t p
   return weight < 0 ? 0 : weight;
 }
 
-void add(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t place, std::uint32_t slot,
-         double weight) {
+[[gnu::always_inline]] inline void add(const FeatureSpec& spec, std::uint8_t* column,
+                                       std::uint32_t place, std::uint32_t slot, double weight) {
   store(column + columns::top_weight_offset(spec, place, slot),
         finite(cell(spec, column, place, slot) + weight));
 }
@@ -41,15 +43,16 @@ double total(const FeatureSpec& spec, const std::uint8_t* column, std::uint32_t 
 }
 
 /// The place of a key, `track` when it has none.
-std::uint32_t find(const FeatureSpec& spec, const std::uint8_t* column, const TopKey& key) {
-  for (std::uint32_t place = 0; place < spec.track; ++place) {
-    const TopKey tracked = columns::top_key(spec, column, place);
-    if (tracked.used && tracked.bytes == key.bytes &&
-        same_bytes(tracked.text, key.text, key.bytes)) {
-      return place;
-    }
-  }
-  return spec.track;
+[[gnu::always_inline]] inline std::uint32_t find(const FeatureSpec& spec,
+                                                 const std::uint8_t* column, const TopKey& key) {
+  const TextProbe probe(key.text, key.bytes, spec.text_bytes);
+  const auto length = [&](std::uint32_t place) {  // of a free one: kFree
+    return column[columns::top_length_offset(spec, place)] - 1U;
+  };
+  static_assert(TextProbe::kFree == 0U - 1U);
+  return probe.find(
+      column + columns::top_text_offset(spec, 0), spec.track, [](std::uint32_t) { return false; },
+      length);
 }
 
 std::uint32_t find_free(const FeatureSpec& spec, const std::uint8_t* column) {
@@ -83,9 +86,8 @@ Weighed lightest(const FeatureSpec& spec, const std::uint8_t* column) {
 void write_key(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t place,
                const TopKey& key) {
   column[columns::top_length_offset(spec, place)] = static_cast<std::uint8_t>(key.bytes + 1);
-  std::uint8_t* text = column + columns::top_text_offset(spec, place);
-  std::memset(text, 0, spec.text_bytes);
-  if (key.bytes > 0) std::memcpy(text, key.text, key.bytes);
+  columns::store_text(column + columns::top_text_offset(spec, place), spec.text_bytes, key.text,
+                      key.bytes);
 }
 
 void free_place(const FeatureSpec& spec, std::uint8_t* column, std::uint32_t place) {
@@ -151,33 +153,34 @@ void mark_loss(const FeatureSpec& spec, std::uint8_t* column, const std::uint8_t
   }
 }
 
-/// Moves the landmark to `landmark` where that is newer: exact, by a power of two.
-void move_landmark(const FeatureSpec& spec, std::uint8_t* column, std::int64_t landmark) {
+/// Sees all weights from that many half-lives later: exact, by a power of two.
+void decay(const FeatureSpec& spec, std::uint8_t* column, std::int64_t half_lives) {
+  for (std::uint32_t place = 0; place < spec.track; ++place) {
+    store(column + columns::top_weight_offset(spec, place, 0),
+          scale(cell(spec, column, place, 0), -half_lives));
+  }
+  store(column + columns::kTopErrorOffset, scaled_error(column, -half_lives));
+}
+
+/// Moves the landmark to `landmark` where that is newer. Returns where it is then.
+inline std::int64_t move_landmark(const FeatureSpec& spec, std::uint8_t* column,
+                                  std::int64_t landmark) {
   const auto stored = load<std::uint64_t>(column + columns::kTopLandmarkOffset);
   if (stored != 0) {
-    const std::int64_t moved = landmark - columns::decode_instant(stored);
-    if (moved <= 0) return;
-    for (std::uint32_t place = 0; place < spec.track; ++place) {
-      store(column + columns::top_weight_offset(spec, place, 0),
-            scale(cell(spec, column, place, 0), -moved));
-    }
-    store(column + columns::kTopErrorOffset, scaled_error(column, -moved));
+    const std::int64_t kept = columns::decode_instant(stored);
+    if (landmark <= kept) return kept;
+    decay(spec, column, landmark - kept);
   }
   store(column + columns::kTopLandmarkOffset, columns::encode_instant(landmark));
+  return landmark;
 }
 
 /// The weight of an event at its own time, relative to the column's landmark, which is moved to it
 /// where it is newer.
-double relative_weight(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+double relative_weight(const FeatureSpec& spec, std::uint8_t* column, const HalfLives& at,
                        double weight) {
-  const std::int64_t time = columns::clamp_instant(time_us);
-  const std::int64_t half_lives = columns::floor_div(time, spec.half_life_us);
-  move_landmark(spec, column, half_lives);
-  const double fraction = static_cast<double>(columns::floor_mod(time, spec.half_life_us)) /
-                          static_cast<double>(spec.half_life_us);
-  const std::int64_t landmark =
-      columns::decode_instant(load<std::uint64_t>(column + columns::kTopLandmarkOffset));
-  return finite(scale(weight * columns::exp2_fraction(fraction), half_lives - landmark));
+  const std::int64_t landmark = move_landmark(spec, column, at.whole);
+  return finite(scale(weight * columns::exp2_fraction(at.fraction(spec)), at.whole - landmark));
 }
 
 /// Adds the weights of `from`'s key at `from_place`, scaled by 2^exponent, to a place of `into`.
@@ -231,32 +234,17 @@ std::int64_t align(const FeatureSpec& spec, std::uint8_t* into, const std::uint8
   const auto stored = load<std::uint64_t>(from + columns::kTopLandmarkOffset);
   if (spec.half_life_us != 0 && stored != 0) {
     const std::int64_t landmark = columns::decode_instant(stored);
-    move_landmark(spec, into, landmark);
-    exponent =
-        landmark - columns::decode_instant(load<std::uint64_t>(into + columns::kTopLandmarkOffset));
+    exponent = landmark - move_landmark(spec, into, landmark);
   }
   store(into + columns::kTopErrorOffset, finite(error_of(into) + scaled_error(from, exponent)));
   return exponent;
 }
 
-}  // namespace
-
-Applied apply_top(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
-                  const Value& value, double weight) {
-  const ItemText item(value);
-  if (!item.there()) return Applied::kSkipped;
+/// Adds a weight to a key's cell. A key that has no place gets one.
+[[gnu::always_inline]] inline void add_to_key(const FeatureSpec& spec, std::uint8_t* column,
+                                              std::uint32_t slot, const ItemText& item,
+                                              double weight) {
   const TopKey key = {true, item.text(), item.bytes_within(spec.text_bytes)};
-  std::uint32_t slot = 0;
-  if (spec.window_us != 0) {
-    const std::int64_t pane = columns::pane_of(spec, time_us);
-    const auto clear = [&](std::uint32_t cleared) { clear_slot(spec, column, cleared); };
-    const Advance advance = advance_to(spec, column, pane, clear);
-    if (advance.late) return Applied::kLate;
-    after_moving(spec, column, advance.moved);
-    slot = columns::pane_slot(spec, pane);
-  } else if (spec.half_life_us != 0) {
-    weight = relative_weight(spec, column, time_us, weight);
-  }
   std::uint32_t place = find(spec, column, key);
   if (place == spec.track) {
     place = find_free(spec, column);
@@ -268,6 +256,27 @@ Applied apply_top(const FeatureSpec& spec, std::uint8_t* column, std::int64_t ti
     write_key(spec, column, place, key);
   }
   add(spec, column, place, slot, weight);
+}
+
+}  // namespace
+
+Applied apply_top(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at,
+                  const Value& value, double weight) {
+  const ItemText item(value);
+  if (!item.there()) return Applied::kSkipped;
+  const auto clear = [&](std::uint32_t slot) { clear_slot(spec, column, slot); };
+  const Advance advance = advance_to(spec, column, at.pane, clear);
+  if (advance.late) return Applied::kLate;
+  after_moving(spec, column, advance.moved);
+  add_to_key(spec, column, at.slot, item, weight);
+  return Applied::kTaken;
+}
+
+Applied apply_decaying_top(const FeatureSpec& spec, std::uint8_t* column, const HalfLives& at,
+                           const Value& value, double weight) {
+  const ItemText item(value);
+  if (!item.there()) return Applied::kSkipped;
+  add_to_key(spec, column, 0, item, relative_weight(spec, column, at, weight));
   return Applied::kTaken;
 }
 

@@ -8,15 +8,20 @@
 
 #include <cstdint>
 
+#include "shm/columns/top_column.h"
 #include "shm/feature_spec.h"
 #include "shm/value.h"
 #include "workers/features/pane_advance.h"
 
 namespace deja::features {
 
-/// Skips null and absent values. `weight` > 0. Keys are cut to text_bytes.
-Applied apply_top(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
+/// Without a half-life. Skips null and absent values. `weight` > 0. Keys are cut to text_bytes.
+Applied apply_top(const FeatureSpec& spec, std::uint8_t* column, const columns::PanePlace& at,
                   const Value& value, double weight);
+
+/// With one.
+Applied apply_decaying_top(const FeatureSpec& spec, std::uint8_t* column,
+                           const columns::HalfLives& at, const Value& value, double weight);
 
 void merge_top(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_t* from);
 

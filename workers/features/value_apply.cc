@@ -1,45 +1,12 @@
 #include "workers/features/value_apply.h"
 
-#include <cstring>
-
 #include "shm/columns/value_column.h"
 
 namespace deja::features {
 namespace {
 
-void write(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time, const Value& value) {
-  std::memset(column, 0, columns::value_column_bytes(spec));
-  columns::store(column + columns::kValueTimeOffset, time);
-  column[columns::kValueKindOffset] = static_cast<std::uint8_t>(value.kind);
-  std::uint8_t* payload = column + columns::kValuePayloadOffset;
-  if (value.kind == ValueKind::kText) {
-    column[columns::kValueLengthOffset] = static_cast<std::uint8_t>(value.text_bytes);
-    if (value.text_bytes > 0) std::memcpy(payload, value.text, value.text_bytes);
-  } else {
-    columns::store(payload, value.number);
-  }
-}
-
 /// `value` as it would be kept, cut and normalised.
-void take(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time, const Value& value) {
-  const auto kept = columns::load<std::uint64_t>(column + columns::kValueTimeOffset);
-  const bool first = spec.type == FeatureType::kFirst;
-  if (kept != 0) {
-    if (first ? time > kept : time < kept) return;
-    if (time == kept) {
-      const int order = compare(value, columns::value_kept(spec, column));
-      if (first ? order >= 0 : order <= 0) return;
-    }
-  }
-  write(spec, column, time, value);
-}
-
-}  // namespace
-
-Applied apply_value(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
-                    const Value& value) {
-  if (value.absent()) return Applied::kSkipped;
-  if (value.kind == ValueKind::kNull && spec.type != FeatureType::kTrait) return Applied::kSkipped;
+Value normalised(const FeatureSpec& spec, const Value& value) {
   Value kept;
   kept.kind = value.kind;
   if (value.kind == ValueKind::kText) {
@@ -48,15 +15,48 @@ Applied apply_value(const FeatureSpec& spec, std::uint8_t* column, std::int64_t 
   } else if (value.kind != ValueKind::kNull) {
     kept.number = columns::finite(value.number);
   }
-  take(spec, column, columns::encode_instant(time_us), kept);
-  return Applied::kTaken;
+  return kept;
+}
+
+/// Puts a normalised value into the column.
+[[gnu::always_inline]] inline void write(const FeatureSpec& spec, std::uint8_t* column,
+                                         std::uint64_t time, const Value& value) {
+  columns::store(column + columns::kValueTimeOffset, time);
+  column[columns::kValueKindOffset] = static_cast<std::uint8_t>(value.kind);
+  column[columns::kValueLengthOffset] = static_cast<std::uint8_t>(value.text_bytes);
+  std::uint8_t* payload = column + columns::kValuePayloadOffset;
+  const std::uint32_t room = columns::value_column_bytes(spec) - columns::kValuePayloadOffset;
+  if (value.kind == ValueKind::kText) {
+    return columns::store_text(payload, room, value.text, value.text_bytes);
+  }
+  columns::store(payload, value.number);
+  columns::store_text(payload + 8, room - 8, nullptr, 0);
+}
+
+/// `value` against one of the same time. Apart, so that the common way calls nothing.
+[[gnu::noinline]] void keep_better_of_a_time(const FeatureSpec& spec, std::uint8_t* column,
+                                             std::uint64_t time, const Value& value) {
+  const Value kept = normalised(spec, value);
+  const int order = compare(kept, columns::value_kept(spec, column));
+  if (spec.type == FeatureType::kFirst ? order < 0 : order > 0) write(spec, column, time, kept);
+}
+
+}  // namespace
+
+void keep_better(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time,
+                 const Value& value) {
+  if (decided_by_time(spec.type == FeatureType::kFirst, column, time)) return;
+  if (time == columns::load<std::uint64_t>(column + columns::kValueTimeOffset)) {
+    return keep_better_of_a_time(spec, column, time, value);
+  }
+  write(spec, column, time, normalised(spec, value));
 }
 
 void merge_value(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_t* from) {
   const auto time = columns::load<std::uint64_t>(from + columns::kValueTimeOffset);
   const Value value = columns::value_kept(spec, from);
   if (time == 0 || value.absent()) return;
-  take(spec, into, time, value);
+  keep_better(spec, into, time, value);
 }
 
 }  // namespace deja::features

@@ -7,16 +7,34 @@
 
 #include <cstdint>
 
+#include "shm/columns/value_column.h"
 #include "shm/feature_spec.h"
 #include "shm/value.h"
 #include "workers/features/pane_advance.h"
 
 namespace deja::features {
 
+/// Whether no value of that time can come into the column, whatever it is: most events say nothing
+/// new to a first. `time` is encoded (columns::encode_instant), as everywhere here.
+[[nodiscard]] inline bool decided_by_time(bool first, const std::uint8_t* column,
+                                          std::uint64_t time) {
+  const auto kept = columns::load<std::uint64_t>(column + columns::kValueTimeOffset);
+  return first ? kept != 0 && time > kept : time < kept;
+}
+
+/// The better of what is there and `value`, which is not absent.
+void keep_better(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time,
+                 const Value& value);
+
 /// Skips an absent value, and for first and last a null. Text is cut to text_bytes before it is
 /// compared.
-Applied apply_value(const FeatureSpec& spec, std::uint8_t* column, std::int64_t time_us,
-                    const Value& value);
+inline Applied apply_value(const FeatureSpec& spec, std::uint8_t* column, std::uint64_t time,
+                           const Value& value) {
+  if (value.absent()) return Applied::kSkipped;
+  if (value.kind == ValueKind::kNull && spec.type != FeatureType::kTrait) return Applied::kSkipped;
+  keep_better(spec, column, time, value);
+  return Applied::kTaken;
+}
 
 void merge_value(const FeatureSpec& spec, std::uint8_t* into, const std::uint8_t* from);
 

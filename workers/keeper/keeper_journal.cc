@@ -29,6 +29,7 @@ std::uint64_t Keeper::journal_pass(std::uint64_t records_max, bool at_once) {
     files_.durable_file.at<DurableLayout>()->state.durable_us.store(durable_us_,
                                                                     std::memory_order_relaxed);
   }
+  const std::int64_t durable_ns = steady_ns();
   for (LogDrain& log : files_.logs) {
     any |= log.settle(told_group_, durable_us_, letters_, counters_);
   }
@@ -36,7 +37,7 @@ std::uint64_t Keeper::journal_pass(std::uint64_t records_max, bool at_once) {
   show_journal_lag();
   show_letters();
   if (any) {
-    files_.trace.durable(files_.durable_file.at<DurableLayout>()->positions());
+    files_.trace.durable(files_.durable_file.at<DurableLayout>()->positions(), durable_ns);
     for (BellRope& rope : files_.ingest_bells) static_cast<void>(rope.ring_if_asleep());
   }
   return count;

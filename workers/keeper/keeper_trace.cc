@@ -47,22 +47,21 @@ KeeperTrace::KeeperTrace(Files files, const Segment& segment,
   }
 }
 
-void KeeperTrace::durable(const PositionLayout* positions) {
+void KeeperTrace::durable(const PositionLayout* positions, std::int64_t durable_ns) {
   for (std::size_t at = 0; at < lanes_.size(); ++at) {
     Lane& lane = lanes_[at];
     // SYNC(trace.count): may now read the slots before it.
     if (lane.slots->count.load(std::memory_order_acquire) == lane.durable) continue;
-    mark_durable(lane, positions[at].value.load(std::memory_order_relaxed));
+    mark_durable(lane, positions[at].value.load(std::memory_order_relaxed), durable_ns);
   }
   tend();
 }
 
-void KeeperTrace::mark_durable(Lane& lane, std::uint64_t position) {
+void KeeperTrace::mark_durable(Lane& lane, std::uint64_t position, std::int64_t durable_ns) {
   // SYNC(trace.count): may now read the slots before it.
   const std::uint64_t count = lane.slots->count.load(std::memory_order_acquire);
   unhanded_ -= lane.durable - lane.handed;
   lane.durable = sane_cursor(lane.durable, count);
-  const std::int64_t now_ns = steady_ns();
   for (; lane.durable != count; ++lane.durable) {
     TraceSlot slot;
     if (!read_cell(lane.slots->slots[lane.durable % kTraceSlots], lane.durable, slot)) continue;
@@ -70,7 +69,7 @@ void KeeperTrace::mark_durable(Lane& lane, std::uint64_t position) {
     KeeperMark known;
     if (slot.end_position == 0 || read_cell(mark(lane, lane.durable), lane.durable, known))
       continue;
-    write_cell(mark(lane, lane.durable), lane.durable, KeeperMark{now_ns, 0});
+    write_cell(mark(lane, lane.durable), lane.durable, KeeperMark{durable_ns, 0});
   }
   lane.handed = sane_cursor(lane.handed, lane.durable);
   unhanded_ += lane.durable - lane.handed;

@@ -27,8 +27,10 @@ class KeeperTrace {
   [[nodiscard]] static Result<KeeperTrace> open(const Segment& segment,
                                                 const std::atomic<std::uint64_t>* watermarks);
 
-  /// Durable positions have moved; `positions` are all of them (DurableLayout).
-  void durable(const PositionLayout* positions);
+  /// Durable positions have moved; `positions` are all of them (DurableLayout). `durable_ns` was
+  /// read before they moved: no answer may seem earlier than what it is for, unless a kill left the
+  /// mark to a successor.
+  void durable(const PositionLayout* positions, std::int64_t durable_ns);
   /// The watermark of that shard has.
   void flushed(std::uint32_t shard);
   /// Looks for workers' marks that had not been there. Now and then.
@@ -55,7 +57,7 @@ class KeeperTrace {
     MappedFile own;
   };
   KeeperTrace(Files files, const Segment& segment, const std::atomic<std::uint64_t>* watermarks);
-  void mark_durable(Lane& lane, std::uint64_t position);
+  void mark_durable(Lane& lane, std::uint64_t position, std::int64_t durable_ns);
   void hand_over();
   void hand_over(std::uint32_t at);
   void wait_for_shard(std::uint32_t shard, const Waiting& waiting);

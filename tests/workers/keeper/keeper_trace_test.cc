@@ -12,6 +12,8 @@
 namespace deja {
 namespace {
 
+constexpr std::int64_t kDurableNs = 4711;
+
 class KeeperTraceTest : public testing::Test {
  protected:
   KeeperTraceTest() { reopen(); }
@@ -34,7 +36,7 @@ class KeeperTraceTest : public testing::Test {
   }
   void durable_to(std::uint64_t position) {
     positions_[0].value.store(position);
-    trace_->durable(positions_.data());
+    trace_->durable(positions_.data(), kDurableNs);
   }
   void redis_has(std::uint32_t shard, std::uint64_t sequence) {
     watermarks_[shard].store(sequence);
@@ -57,10 +59,10 @@ TEST_F(KeeperTraceTest, MarksWhatADurablePositionHasPassed) {
   follow(lane(), 100);
   follow(lane(), 200);
   durable_to(100);
-  EXPECT_GT(mark(0).durable_ns, 0);
+  EXPECT_EQ(mark(0).durable_ns, kDurableNs);
   EXPECT_EQ(mark(1).durable_ns, 0);
   durable_to(200);
-  EXPECT_GT(mark(1).durable_ns, 0);
+  EXPECT_EQ(mark(1).durable_ns, kDurableNs);
   EXPECT_EQ(mark(1).flushed_ns, 0);
 }
 
@@ -95,7 +97,7 @@ TEST_F(KeeperTraceTest, WhatHasNoEffectIsNeverInRedis) {
   worker_says(0, 1, 0);
   durable_to(100);
   redis_has(1, 100);
-  EXPECT_GT(mark(0).durable_ns, 0);
+  EXPECT_EQ(mark(0).durable_ns, kDurableNs);
   EXPECT_EQ(mark(0).flushed_ns, 0);
 }
 
@@ -107,7 +109,7 @@ TEST_F(KeeperTraceTest, OneThatWasAbandonedOrNeverMarkedHoldsUpNobody) {
   durable_to(200);
   redis_has(1, 7);
   EXPECT_EQ(mark(0).durable_ns, 0);
-  EXPECT_GT(mark(1).durable_ns, 0);
+  EXPECT_EQ(mark(1).durable_ns, kDurableNs);
   EXPECT_EQ(mark(1).flushed_ns, 0);
   EXPECT_GT(mark(2).flushed_ns, 0);
 }

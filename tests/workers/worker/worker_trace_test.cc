@@ -28,9 +28,9 @@ class WorkerTraceTest : public testing::Test {
       auto& bytes = log.emplace_back(sizeof record);
       std::memcpy(bytes.data(), &record, sizeof record);
       BatchRecord& taken = batch.emplace_back();
-      taken.event = bytes.data() + sizeof record;
+      taken.logged = bytes.data();
     }
-    if (trace_->due(0)) trace_->passed(0, batch, wall_us());
+    if (trace_->due(0)) trace_->passed(0, batch, times_);
   }
   static LogRecordLayout applied(std::uint64_t ring_end, std::uint64_t sequence) {
     LogRecordLayout record{};
@@ -52,6 +52,7 @@ class WorkerTraceTest : public testing::Test {
   std::unique_ptr<WorkerTraceLayout> marks_ = std::make_unique<WorkerTraceLayout>();
   std::unique_ptr<WorkerTrace> trace_;
   WorkerMark mark_{};
+  const WorkerTrace::Times times_ = WorkerTrace::times_since(wall_us() - 1000);
 };
 
 TEST_F(WorkerTraceTest, WithNobodyFollowedNothingIsDue) {
@@ -68,8 +69,8 @@ TEST_F(WorkerTraceTest, MarksThoseThatAreFollowedAndNoOthers) {
   EXPECT_EQ(mark_.sequence, 2U);
   EXPECT_EQ(mark_.shard, 3U);
   EXPECT_EQ(mark_.kind, static_cast<std::uint8_t>(LogKind::kApplied));
-  EXPECT_GT(mark_.taken_ns, 0);
-  EXPECT_GE(mark_.visible_ns, mark_.taken_ns);
+  EXPECT_EQ(mark_.taken_ns, times_.taken_ns);
+  EXPECT_EQ(mark_.visible_ns, times_.visible_ns);
   ASSERT_TRUE(has_mark(1));
   EXPECT_EQ(mark_.kind, static_cast<std::uint8_t>(LogKind::kDuplicate));
   EXPECT_EQ(mark_.sequence, 0U);
@@ -79,6 +80,14 @@ TEST_F(WorkerTraceTest, MarksThoseThatAreFollowedAndNoOthers) {
   pass({applied(900, 4)});
   EXPECT_TRUE(has_mark(2));
   EXPECT_FALSE(trace_->due(0));
+}
+
+TEST_F(WorkerTraceTest, TimesAreOfOneClockAndInTheirOrder) {
+  EXPECT_GT(times_.taken_ns, 0);
+  EXPECT_GE(times_.visible_ns, times_.taken_ns + 1'000'000);
+  EXPECT_LE(times_.visible_ns, steady_ns());
+  const auto of_the_future = WorkerTrace::times_since(wall_us() + 1'000'000'000);
+  EXPECT_EQ(of_the_future.taken_ns, of_the_future.visible_ns);
 }
 
 TEST_F(WorkerTraceTest, WhatWasAbandonedOrMissedIsPassed) {
