@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "ingest/loop_connection.h"
+#include "ingest/loop_direct.h"
 #include "ingest/loop_ring.h"
 #include "shm/base/check.h"
 #include "shm/base/clock.h"
@@ -49,6 +51,7 @@ struct Loop::State final : CompletionHandler {
   std::vector<std::unique_ptr<LoopConnection>> connections;
   std::vector<std::uint32_t> free_slots;
   std::vector<std::uint32_t> busy;
+  DirectPlaces direct{0};
   std::uint32_t open_count = 0;
   std::int64_t now_us = 0;
   std::int64_t next_sweep_us = 0;
@@ -77,6 +80,10 @@ struct Loop::State final : CompletionHandler {
   void push(LoopConnection& connection);
   void arm_receive(LoopConnection& connection);
   void cancel_receive(LoopConnection& connection);
+  std::uint32_t receive_directly();
+  void offer_place(LoopConnection& connection);
+  void give_place_up(LoopConnection& connection);
+  void give_quiet_places_up();
   void release_handler(LoopConnection& connection);
   void finish(LoopConnection& connection);
   void tear(LoopConnection& connection);
@@ -108,6 +115,7 @@ Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options,
     state.counted = true;
   }
   state.ring = std::move(ring);
+  if (options.wait == IdleWait::kSpin) state.direct = DirectPlaces(DirectPlaces::kPlaces);
   state.now_us = wall_us();
   state.busy.reserve(options.connections_max);
   state.free_slots.reserve(options.connections_max);
@@ -227,13 +235,15 @@ void Loop::State::on_receive(LoopConnection& connection, const LoopCompletion& c
   if (!completion.more) {
     connection.receive_armed = false;
     connection.receive_cancelled = false;
+    if (std::exchange(connection.place_promised, false)) direct.end_promise();
   }
   const std::int32_t result = completion.result;
   if (result > 0) {
     count(&LoopCounters::received_bytes, static_cast<std::uint64_t>(result));
     connection.active_us = now_us;
     if (connection.phase == ConnectionPhase::kOpen) {
-      return follow(connection, connection.handler->on_receive(completion.bytes, now_us));
+      follow(connection, connection.handler->on_receive(completion.bytes, now_us));
+      return offer_place(connection);
     }
   } else if (result == 0) {
     connection.peer_ended = true;
@@ -302,13 +312,69 @@ void Loop::State::arm_receive(LoopConnection& connection) {
   const bool wanted = connection.phase != ConnectionPhase::kOpen || connection.receive_wanted;
   if (connection.receive_armed || connection.peer_ended || !wanted) return;
   connection.receive_armed = true;
+  if (connection.phase == ConnectionPhase::kOpen && direct.has_room()) {
+    connection.receives_directly = true;
+    direct.take(connection.number);
+    return;
+  }
   ring->receive(connection.descriptor, data(connection, Operation::kReceive));
 }
 
 void Loop::State::cancel_receive(LoopConnection& connection) {
   if (!connection.receive_armed || connection.receive_cancelled) return;
+  if (connection.receives_directly) {
+    give_place_up(connection);
+    connection.receive_armed = false;
+    return;
+  }
   connection.receive_cancelled = true;
   ring->cancel(connection.descriptor, data(connection, Operation::kReceive));
+}
+
+/// To one that sends: its next receive is the loop's own, once the ring's has ended.
+void Loop::State::offer_place(LoopConnection& connection) {
+  const bool goes_on = connection.phase == ConnectionPhase::kOpen && connection.receive_wanted;
+  const bool at_the_ring = connection.receive_armed && !connection.receives_directly;
+  if (!goes_on || !at_the_ring || connection.receive_cancelled || !direct.has_room()) return;
+  connection.place_promised = true;
+  direct.promise();
+  cancel_receive(connection);
+}
+
+void Loop::State::give_place_up(LoopConnection& connection) {
+  direct.give_up(connection.number);
+  connection.receives_directly = false;
+}
+
+/// Reads those that have a place.
+std::uint32_t Loop::State::receive_directly() {
+  std::uint32_t count = 0;
+  // From the last one: whoever is read may give his place up.
+  for (std::size_t place = direct.taken(); place-- > 0;) {
+    LoopConnection& connection = *connections[direct.at(place)];
+    for (unsigned reads = 0; reads < DirectPlaces::kReadsPerPass; ++reads) {
+      LoopCompletion completion;
+      if (!connection.receives_directly) break;
+      if (!direct.receive(connection.descriptor, completion)) break;
+      if (!completion.more) give_place_up(connection);
+      on_receive(connection, completion);
+      ++count;
+      if (!DirectPlaces::was_full(completion)) break;
+    }
+  }
+  return count;
+}
+
+/// The kernel tells of them from now on.
+void Loop::State::give_quiet_places_up() {
+  for (std::size_t place = direct.taken(); place-- > 0;) {
+    LoopConnection& connection = *connections[direct.at(place)];
+    const std::int64_t quiet_us = now_us - connection.active_us;
+    // Negative: the clock was set back.
+    if (quiet_us >= 0 && quiet_us < options.direct_quiet_us) continue;
+    give_place_up(connection);
+    ring->receive(connection.descriptor, data(connection, Operation::kReceive));
+  }
 }
 
 void Loop::State::release_handler(LoopConnection& connection) {
@@ -364,6 +430,7 @@ void Loop::State::run_busy() {
 
 void Loop::State::sweep() {
   next_sweep_us = now_us + kSweepUs;
+  give_quiet_places_up();
   for (auto& slot : connections) {
     LoopConnection& connection = *slot;
     if (connection.phase == ConnectionPhase::kLingering) {
@@ -396,7 +463,8 @@ void Loop::State::sweep() {
 std::uint32_t Loop::pass() {
   State& state = *state_;
   state.now_us = wall_us();
-  const std::uint32_t work = state.ring->take_completions(kCompletionsPerPass, state);
+  std::uint32_t work = state.receive_directly();
+  work += state.ring->take_completions(kCompletionsPerPass, state);
   if (state.options.duty != nullptr) state.options.duty->on_pass(state.now_us);
   state.run_busy();
   if (state.options.duty != nullptr) state.options.duty->on_pass_end();

@@ -2,13 +2,15 @@
 // handlers (ingest/connection.h), sends their answers, and sleeps as the appliance is told to. One
 // per ingest thread; the console has one too. create() and everything else belong to one thread
 // (io_uring's single issuer), but for the flag that ends run(). What it asks of the kernel goes
-// through a ring (ingest/loop_ring.h), io_uring or epoll; the loop is the same.
+// through a ring (ingest/loop_ring.h), io_uring or epoll, but for the few connections that a
+// spinning loop reads itself (ingest/loop_direct.h); the loop is the same.
 //
 // Invariants
 //  1. A connection's slot is given to another one only after every operation submitted for it has
 //     completed and its descriptor was closed (cancel, then close); user_data carries the slot's
 //     generation all the same, and a completion of another generation is dropped.
 //  2. At most one receive, one send, one shutdown and one close are under way per connection.
+//     A direct one is a receive like any other, except that it ends at once when it is cancelled.
 //  3. A handler is called by its connection only, and not after on_close(); then it is pooled.
 //  4. A sleep follows only a last look at completions and at the duty's news, after the bell said
 //     that a sleep is coming, and lasts kSleepBoundNs at most.
@@ -60,6 +62,9 @@ struct LoopOptions {
   ConnectionGate* gate = nullptr;  ///< may be null: everybody is let in; outlives the loop
   Bell* bell = nullptr;            ///< may be null: then only sockets wake the loop
   IdleWait wait = IdleWait::kAdaptive;
+  /// Spinning: a connection without a byte in either direction for so long is not read by the loop
+  /// itself any more (ingest/loop_direct.h). Looked at about once a second.
+  std::int64_t direct_quiet_us = 1'000'000;
   std::uint32_t connections_max = 4096;    ///< further ones are closed at once, counted
   const LoopCounters* counters = nullptr;  ///< copied
 };

@@ -33,6 +33,8 @@ struct LoopConnection final : ConnectionOutput {
   bool receive_wanted = false;
   bool receive_armed = false;
   bool receive_cancelled = false;
+  bool receives_directly = false;  // armed, and read by the loop itself: it has a place
+  bool place_promised = false;     // … once the ring's receive has ended
   bool send_armed = false;
   bool shutdown_armed = false;
   bool peer_ended = false;
@@ -72,7 +74,8 @@ struct LoopConnection final : ConnectionOutput {
     sent_bytes = 0;
     descriptor = -1;
     phase = ConnectionPhase::kFree;
-    receive_wanted = receive_armed = receive_cancelled = send_armed = shutdown_armed = false;
+    receive_wanted = receive_armed = receive_cancelled = receives_directly = place_promised = false;
+    send_armed = shutdown_armed = false;
     peer_ended = false;
   }
 };

@@ -6,15 +6,13 @@
 
 #include <algorithm>
 
+#include "ingest/loop_receive.h"
+
 namespace deja {
 namespace {
 
 constexpr std::size_t kEventsMax = 256;
 constexpr std::uint32_t kAcceptsPerEvent = 16;  // then the others have their turn
-
-bool is_for_later(int error_number) {
-  return error_number == EAGAIN || error_number == EWOULDBLOCK || error_number == EINTR;
-}
 
 }  // namespace
 
@@ -192,13 +190,9 @@ std::uint32_t EpollRing::serve_accept(int listener, CompletionHandler& handler) 
 
 std::uint32_t EpollRing::serve_receive(int socket, CompletionHandler& handler) {
   const std::uint64_t user_data = watch(socket).receiving;
-  const ssize_t received = recv(socket, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-  if (received < 0 && is_for_later(errno)) return 0;
-  LoopCompletion completion{
-      user_data, received >= 0 ? static_cast<std::int32_t>(received) : -errno, received > 0, {}};
-  if (received > 0) {
-    completion.bytes = {buffer_.data(), static_cast<std::size_t>(received)};
-  } else {
+  LoopCompletion completion{user_data, 0, false, {}};
+  if (!receive_now(socket, buffer_, completion)) return 0;
+  if (!completion.more) {
     watch(socket).receiving = kNobody;
     (void)update(socket);
   }

@@ -27,7 +27,8 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 
 /// Whatever its arguments are.
 constexpr std::uint32_t kAllowed[] = {
-    // The loop: io_uring's one call, or epoll and what a ring would do.
+    // The loop: io_uring's one call and what a spinning loop reads itself, or epoll and what a ring
+    // would do.
     __NR_io_uring_enter,
     __NR_epoll_ctl,
     __NR_epoll_pwait,

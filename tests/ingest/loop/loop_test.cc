@@ -1,23 +1,18 @@
 #include "ingest/loop.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <deque>
-#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "shm/base/check.h"
+#include "tests/ingest/loop/loop_world.h"
 #include "tests/support/seed.h"
 
 // jemalloc's, where it is linked: a sanitizer's build has its own allocator.
@@ -26,148 +21,6 @@ extern "C" int mallctl(const char* name, void* old_value, std::size_t* old_bytes
 
 namespace deja {
 namespace {
-
-// What a test wants a handler to do; shared by all handlers of a test.
-struct Script {
-  std::function<Next(ConnectionOutput&, std::string_view)> receive;
-  std::function<Next(ConnectionOutput&)> pass;
-  std::function<bool()> busy = [] { return false; };
-  int opened = 0;
-  int closed = 0;
-  int ended = 0;
-  int made = 0;
-};
-
-class ScriptedHandler final : public ConnectionHandler {
- public:
-  explicit ScriptedHandler(Script& script) : script_(script) {}
-  void on_open(ConnectionOutput& output) override {
-    output_ = &output;
-    ++script_.opened;
-  }
-  Next on_receive(std::span<const std::uint8_t> bytes, std::int64_t) override {
-    return script_.receive(*output_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  }
-  Next on_pass(std::int64_t) override { return script_.pass(*output_); }
-  [[nodiscard]] bool busy() const override { return script_.busy(); }
-  Next on_end() override {
-    ++script_.ended;
-    return Next::kClose;
-  }
-  void on_close() override {
-    EXPECT_NE(output_, nullptr) << "closed twice";
-    output_ = nullptr;
-    ++script_.closed;
-  }
-
- private:
-  Script& script_;
-  ConnectionOutput* output_ = nullptr;
-};
-
-class ScriptedFactory final : public HandlerFactory {
- public:
-  explicit ScriptedFactory(Script& script) : script_(script) {}
-  [[nodiscard]] std::unique_ptr<ConnectionHandler> make_handler() override {
-    ++script_.made;
-    return std::make_unique<ScriptedHandler>(script_);
-  }
-
- private:
-  Script& script_;
-};
-
-void put(ConnectionOutput& output, std::string_view text) {
-  output.write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
-
-class LoopTest : public testing::TestWithParam<IoBackend> {
- protected:
-  LoopTest() : factory_(script_) {
-    // An abstract name: nothing to remove.
-    static std::atomic<int> number{0};
-    address_.sun_family = AF_UNIX;
-    const int size = std::snprintf(address_.sun_path + 1, sizeof address_.sun_path - 1,
-                                   "deja-loop-%d-%d", getpid(), ++number);
-    address_bytes_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 +
-                                            static_cast<std::size_t>(size));
-    listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address_), address_bytes_) == 0);
-    CHECK(listen(listener_, 128) == 0);
-    script_.receive = [](ConnectionOutput& output, std::string_view bytes) {
-      put(output, bytes);
-      return Next::kReceive;
-    };
-    script_.pass = [](ConnectionOutput&) { return Next::kReceive; };
-  }
-  ~LoopTest() override {
-    loop_.reset();
-    for (const int client : clients_) close(client);
-    close(listener_);
-  }
-
-  /// From here on over TCP, where a connection closed with unread input is reset.
-  void use_tcp() {
-    close(listener_);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    CHECK(listen(listener_, 128) == 0);
-    address_bytes_ = sizeof address_;
-    CHECK(getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &address_bytes_) == 0);
-  }
-  void SetUp() override {
-    if (GetParam() == IoBackend::kUring && try_io_uring() != 0) {
-      GTEST_SKIP() << "skipped: " << io_refusal(try_io_uring());
-    }
-  }
-  void start(LoopOptions options = {}, std::int64_t idle_timeout_us = 0,
-             const LoopRing::Options& ring_options = {}) {
-    options.listeners.push_back({listener_, &factory_, idle_timeout_us});
-    auto ring = LoopRing::create(GetParam(), ring_options);
-    ASSERT_TRUE(ring.ok()) << ring.error().message();
-    auto loop = Loop::create(options, std::move(*ring));
-    ASSERT_TRUE(loop.ok()) << loop.error().message();
-    loop_ = std::move(*loop);
-  }
-  int client() {
-    const int descriptor = socket(address_.sun_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(connect(descriptor, reinterpret_cast<sockaddr*>(&address_), address_bytes_) == 0);
-    clients_.push_back(descriptor);
-    return descriptor;
-  }
-  /// Passes until `done`; gives up after a few seconds, which the caller then sees.
-  void run_until(const std::function<bool()>& done, int passes = 1000) {
-    for (int at = 0; at < passes && !done(); ++at) {
-      if (loop_->pass() == 0) loop_->idle();
-    }
-  }
-  /// Everything that has arrived at a client; `ended` says whether the server's end came.
-  static std::string take(int descriptor, bool* ended = nullptr) {
-    std::string all;
-    char bytes[65536];
-    for (;;) {
-      const ssize_t count = recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
-      if (ended != nullptr) *ended = *ended || count == 0;
-      if (count <= 0) return all;
-      all.append(bytes, static_cast<std::size_t>(count));
-    }
-  }
-  static void say(int descriptor, std::string_view text) {
-    CHECK(send(descriptor, text.data(), text.size(), MSG_NOSIGNAL) ==
-          static_cast<ssize_t>(text.size()));
-  }
-
-  Script script_;
-  ScriptedFactory factory_;
-  std::unique_ptr<Loop> loop_;
-  sockaddr_un address_{};
-  socklen_t address_bytes_ = 0;
-  int listener_ = -1;
-  std::vector<int> clients_;
-};
 
 TEST_P(LoopTest, EchoesForManyConnectionsAtOnce) {
   LoopRing::Options options;
@@ -248,17 +101,15 @@ TEST_P(LoopTest, SendsALongAnswerWholeBeforeItCloses) {
   say(descriptor, std::string(100'000, 'q'));  // more than the handler will see
   std::string heard;
   bool ended = false;
-  run_until(
-      [&] {
-        // A peer that is still sending must not lose its answer.
-        (void)send(descriptor, "more", 4, MSG_DONTWAIT | MSG_NOSIGNAL);
-        char bytes[65536];
-        const ssize_t count = recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
-        ended = count == 0;
-        if (count > 0) heard.append(bytes, static_cast<std::size_t>(count));
-        return ended;
-      },
-      20'000);
+  run_until([&] {
+    // A peer that is still sending must not lose its answer.
+    (void)send(descriptor, "more", 4, MSG_DONTWAIT | MSG_NOSIGNAL);
+    char bytes[65536];
+    const ssize_t count = recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
+    ended = count == 0;
+    if (count > 0) heard.append(bytes, static_cast<std::size_t>(count));
+    return ended;
+  });
   EXPECT_TRUE(ended);
   EXPECT_EQ(heard.size(), answer.size());
   close(descriptor);
@@ -324,10 +175,10 @@ TEST_P(LoopTest, ClosesWhoSaysNothing) {
   start({}, 1000);
   const int descriptor = client();
   bool ended = false;
-  for (int at = 0; at < 3000 && !ended; ++at) {
-    if (loop_->pass() == 0) loop_->idle();
+  run_until([&] {
     take(descriptor, &ended);
-  }
+    return ended;
+  });
   EXPECT_TRUE(ended);
 }
 
@@ -449,7 +300,7 @@ TEST_P(LoopTest, RunsItsDutyInEveryPassAndEndsWhenTold) {
       LoopOptions options;
       options.duty = &duty;
       options.wait = wait;
-      start(options);  // the ring belongs to the thread that runs it
+      start_on(make_ring(), options);  // the ring belongs to the thread that runs it
       loop_->run(stop);
       loop_.reset();
     });
@@ -467,8 +318,12 @@ TEST_P(LoopTest, RunsItsDutyInEveryPassAndEndsWhenTold) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(OnBoth, LoopTest, testing::Values(IoBackend::kUring, IoBackend::kEpoll),
-                         [](const auto& tested) { return io_backend_name(tested.param); });
+INSTANTIATE_TEST_SUITE_P(OnBoth, LoopTest,
+                         testing::Values(Way{IoBackend::kUring, IdleWait::kAdaptive},
+                                         Way{IoBackend::kEpoll, IdleWait::kAdaptive},
+                                         Way{IoBackend::kUring, IdleWait::kSpin},
+                                         Way{IoBackend::kEpoll, IdleWait::kSpin}),
+                         name_of);
 
 }  // namespace
 }  // namespace deja
