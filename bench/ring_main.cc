@@ -40,17 +40,15 @@ class Rounds {
 
   template <typename Measure>
   void round(const std::string& what, Measure&& measure) {
-    const Distance before = now_;
+    const double before_ns = now_ns_;
     Values values;
     measure(values);
     look();
-    if (before != now_ && !quick_) {
+    if (!quick_ && !agree(before_ns, now_ns_)) {
       ++left_out_;
       return;
     }
-    // A smoke run says nothing anyhow, and is to come by here.
-    const Distance distance = before == Distance::kUnclear && quick_ ? Distance::kNear : before;
-    Seen& seen = seen_[{what, distance}];
+    Seen& seen = seen_[{what, now()}];
     ++seen.rounds;
     for (const auto& [name, value] : values) seen.samples[name].add(value);
   }
@@ -64,13 +62,14 @@ class Rounds {
 
  private:
   void look() {
-    const double there_and_back_ns = line_there_and_back_ns(cores_);
-    now_ = distance_of(there_and_back_ns);
-    line_ns_[now_].add(there_and_back_ns);
+    now_ns_ = line_there_and_back_ns(cores_);
+    line_ns_[now()].add(now_ns_);
   }
+  /// A smoke run says nothing anyhow, and is to have one of everything wherever its cores are.
+  [[nodiscard]] Distance now() const { return quick_ ? Distance::kNear : distance_of(now_ns_); }
   const TwoCores cores_;
   const bool quick_;
-  Distance now_ = Distance::kUnclear;
+  double now_ns_ = 0;
   std::uint64_t left_out_ = 0;
   std::map<Distance, Samples> line_ns_;
   std::map<std::pair<std::string, Distance>, Seen> seen_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench/support/ticks.h"
+#include "shm/base/cache_line.h"
 #include "shm/table_geometry.h"
 
 namespace deja::bench {
@@ -34,7 +35,7 @@ class BareVersions {
     for (std::size_t first = 0; first < users.size(); first += kBatch) {
       const std::size_t last = std::min(first + kBatch, users.size());
       // Asked for ahead, as the worker does.
-      for (std::size_t at = first; at < last; ++at) __builtin_prefetch(&index_[users[at]]);
+      for (std::size_t at = first; at < last; ++at) ask_for_line(&index_[users[at]]);
       for (std::size_t at = first; at < last; ++at) ask_for(index_[users[at]]);
       for (std::size_t at = first; at < last; ++at) renew(users[at], record);
     }
@@ -48,7 +49,7 @@ class BareVersions {
 
   void ask_for(std::uint64_t block) const {
     for (std::uint32_t word = 0; word < block_words_; word += 8) {
-      __builtin_prefetch(&blocks_[block * block_words_ + word]);
+      ask_for_line(&blocks_[block * block_words_ + word]);
     }
   }
   void renew(std::uint32_t user, const std::vector<std::uint64_t>& record) {

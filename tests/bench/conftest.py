@@ -1,11 +1,12 @@
-"""What the tests of bench/run have in common: bench/frame on the path, and a build of fake benchmarks."""
+"""What the tests of bench/run have in common: bench/frame and tests/support on the path, and a build of
+fake benchmarks."""
 
 import sys
 
 import pytest
 from fake_build import READ, RING, ROOT, Build
 
-sys.path[:0] = [str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests/support")]
 
 
 @pytest.fixture

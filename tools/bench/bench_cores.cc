@@ -275,8 +275,8 @@ void measure_cores(ScratchAppliance& appliance, bool quick, BenchFindings& into)
         "ns",
         median(line_ns),
         {},
-        "The floor under both: around 100 ns between near cores, 500 ns between far ones. On a "
-        "virtual machine it may change within minutes."});
+        "The floor under both: around 100 ns between near cores, 220 to 510 ns between far ones. "
+        "On a virtual machine it may change within minutes."});
   if (woken_ns.empty()) {
     into.not_measured.push_back({"wake_up", "the other thread was never asleep"});
     return;
