@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,22 +33,38 @@ constexpr double kSampleDefault = 0.01;
 
 std::atomic<int> signals{0};
 
-void on_signal(int) {
-  signals.fetch_add(1, std::memory_order_relaxed);
-}
+void on_signal(int);
 
-void handle_signals() {
+/// A sleep ends with any of them. `flags`: with SA_RESTART a write goes on.
+void handle_ends(int flags) {
   struct sigaction action {};
-  action.sa_handler = on_signal;  // without SA_RESTART: a sleep ends
+  action.sa_handler = on_signal;
+  action.sa_flags = flags;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGHUP, &action, nullptr);
+}
+
+/// The first lets what is being told be read by a slow reader; the second waits for no reader.
+void on_signal(int) {
+  signals.fetch_add(1, std::memory_order_relaxed);
+  handle_ends(0);
+}
+
+void handle_signals() {
+  handle_ends(SA_RESTART);
+  struct sigaction action {};
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
 }
 
 bool stopping() {
   return signals.load(std::memory_order_relaxed) != 0;
+}
+
+/// A second signal is not to be kept waiting.
+bool at_once() {
+  return signals.load(std::memory_order_relaxed) > 1;
 }
 
 void sleep_ns(std::int64_t duration_ns) {
@@ -100,9 +117,12 @@ class Told {
   }
   /// All that were wanted are told.
   [[nodiscard]] bool enough() const { return count_max_ != 0 && count_ >= count_max_; }
-  /// False: nobody reads any more.
+  /// False: nobody reads any more, or nobody is to be waited for.
   [[nodiscard]] bool flush() const {
-    return !prints_ || (std::fflush(stdout) == 0 && std::ferror(stdout) == 0);
+    if (!prints_) return true;
+    if (!at_once() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+    __fpurge(stdout);  // the end of the process would wait for the reader
+    return false;
   }
 
   /// Says what was told, and what was not. False: spans were dropped.
@@ -286,17 +306,15 @@ int run_trace(const TraceOptions& options) {
   for (;;) {
     const bool goes_on = (*follower)->pass(plan, told);
     if (!told.flush() || told.enough()) break;
-    const bool over = stopping() || (until_ns != 0 && steady_ns() >= until_ns);
-    if (over && !winding_down) {
+    // What was begun is told to its end.
+    if (winding_down && ((*follower)->open_count() == 0 || at_once())) break;
+    if (!winding_down && (stopping() || (until_ns != 0 && steady_ns() >= until_ns))) {
       (*follower)->follow_nothing();
       winding_down = true;
-    }
-    // What was begun is told to its end; a second signal is not to be kept waiting.
-    if (winding_down && ((*follower)->open_count() == 0 || !goes_on ||
-                         signals.load(std::memory_order_relaxed) > 1)) {
-      break;
+      sleep_ns(kTraceNoticedNs);  // and then one more look, at what was followed until then
     }
     if (!goes_on) {
+      if (winding_down) break;
       dropped_count += (*follower)->dropped_count();
       follower->reset();
       follower = attach_again(options.appliance, plan, until_ns);

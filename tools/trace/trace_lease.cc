@@ -10,9 +10,6 @@
 namespace deja {
 namespace {
 
-/// An ingest thread sleeps for 10 ms at most, and looks then.
-constexpr unsigned kNoticedUs = 50'000;
-
 std::uint64_t threshold_of(double sample) {
   if (!(sample > 0)) return 0;
   return sample >= 1 ? ~std::uint64_t{0} : static_cast<std::uint64_t>(std::ldexp(sample, 64));
@@ -45,7 +42,7 @@ Result<TraceLease> TraceLease::take(const Segment& segment) {
   }
   TraceLease lease(std::move(*place), std::move(*file));
   if (lease.control().until_ns.exchange(0, std::memory_order_relaxed) > steady_ns()) {
-    usleep(kNoticedUs);
+    usleep(kTraceNoticedNs / 1000);
   }
   return lease;
 }

@@ -11,6 +11,9 @@
 
 namespace deja {
 
+/// By when ingest follows what it was told: its threads sleep for 10 ms at most, and look then.
+inline constexpr std::int64_t kTraceNoticedNs = 50'000'000;
+
 /// How long a lease lasts that nobody renews.
 inline constexpr std::int64_t kTraceLeaseNs = 2'000'000'000;
 
