@@ -13,6 +13,7 @@ import urllib.parse
 
 import pytest
 
+import peers
 from appliance import Appliance
 
 HERE = pathlib.Path(__file__).parent / "clients"
@@ -48,18 +49,10 @@ plan = { type = "trait", of = "traits.plan" }
 """
 
 
-def cannot(reason):
-    """A peer that can't be had: said to a person, a failure in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must have every peer: {reason}")
-    pytest.skip(f"skipped: {reason}")
-
-
 @pytest.fixture(scope="module")
 def modules():
     """node_modules as the lock file says, kept in the build folder."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        cannot("no node and npm; apt-get install nodejs npm")
+    peers.need("node", "npm", package="nodejs npm")
     build = pathlib.Path(os.environ.get("DEJA_BUILD_DIR", tempfile.gettempdir())).parent / "clients"
     build.mkdir(parents=True, exist_ok=True)
     lock = (HERE / "package-lock.json").read_bytes()
@@ -67,10 +60,7 @@ def modules():
     if not stamp.exists() or stamp.read_bytes() != lock:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, build)
-        done = subprocess.run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=build,
-                              capture_output=True, text=True, timeout=240)
-        if done.returncode != 0:
-            cannot(f"npm install failed: {done.stderr[-500:]}")
+        peers.fetch(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=build)
         stamp.write_bytes(lock)
     for script in HERE.glob("*.mjs"):
         shutil.copy(script, build)

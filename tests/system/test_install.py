@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import appliance
+import peers
 from machine import Cannot, Machine, root
 from traffic import eventually, track
 
@@ -20,13 +21,6 @@ PURGE = ["apt-get", "-qq", "-y", "purge", *PACKAGES]
 SEGMENT = "/dev/shm/deja-shop"
 # systemd-analyze security: 10 is a unit that restricts nothing; below 2 it calls one "OK".
 EXPOSURE_MAX = 1.6
-
-
-def cannot(reason):
-    """A machine that can't be had: said to a person, a failure in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must be able to boot a machine: {reason}")
-    pytest.skip(f"skipped: {reason}")
 
 
 def cpack(into, *options):
@@ -65,7 +59,7 @@ def machine(packages):
         with Machine(root(BUILD.parent, packages), packages) as booted:
             yield booted
     except Cannot as reason:
-        cannot(str(reason))
+        peers.cannot(str(reason))
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +115,7 @@ def main_pid(machine):
 
 
 def test_the_scripts_of_the_packages_are_clean():
-    if not shutil.which("shellcheck"):
-        cannot("no shellcheck; apt-get install shellcheck")
+    peers.need("shellcheck", package="shellcheck")
     scripts = [path for path in (appliance.ROOT / "tools/package/debian").iterdir()
                if path.read_text().startswith("#!/bin/sh")]
     assert len(scripts) >= 3

@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import pathlib
-import shutil
 import signal
 import threading
 import urllib.error
@@ -13,6 +12,7 @@ import urllib.request
 
 import pytest
 
+import peers
 from appliance import Appliance
 from browser import Browser
 from traffic import Client, eventually, processes, track
@@ -70,10 +70,7 @@ def shop():
 
 @pytest.fixture(scope="module")
 def browser():
-    if not shutil.which("chromium"):
-        if os.environ.get("CI"):
-            pytest.fail("CI must have every peer: no chromium")
-        pytest.skip("skipped: no chromium; apt-get install chromium")
+    peers.need("chromium", package="chromium")
     with Browser() as opened:
         yield opened
 

@@ -138,9 +138,10 @@ def is_flushed(shop, socket):
 
 
 @contextlib.contextmanager
-def own_redis():
-    """A redis-server of the test's own; its socket."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="deja-redis-", dir="/dev/shm"))
+def own_redis(directory=None):
+    """A redis-server of the test's own, in `directory` if one is given; its socket. Takes it away again."""
+    directory = directory or pathlib.Path(tempfile.mkdtemp(prefix="deja-redis-", dir="/dev/shm"))
+    directory.mkdir(exist_ok=True)
     socket = directory / "redis.sock"
     server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir",
                                directory, "--save", "", "--maxmemory-policy", "noeviction"],

@@ -122,6 +122,12 @@ def wait_for_load(senders, batches=20):
     assert [sender.failure for sender in senders] == [None] * len(senders)
 
 
+def wait_until_seen_alive():
+    """Long enough for the supervisor to see every process beat twice, at two of its looks, which are
+    100 ms apart. One that it has not may be starting, for a minute."""
+    time.sleep(SLOW)
+
+
 @contextlib.contextmanager
 def renderer(shop, senders):
     """A renderer's process that reads all senders' users on and on; wrong things fail the test."""
@@ -350,12 +356,7 @@ def test_with_redis_away_a_restart_serves_all_the_same_and_loses_nothing():
         stop_cleanly(shop)  # the journal has it all
 
         # A Redis again, another one, on the same socket: it gets everything.
-        socket.parent.mkdir(exist_ok=True)
-        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir",
-                                   socket.parent, "--save", "", "--maxmemory-policy", "noeviction"],
-                                  stdout=subprocess.DEVNULL)
-        try:
-            eventually(socket.exists)
+        with own_redis(socket.parent):
             shop.start()
             check_exactly_once(shop, [sender])
             check_resend_is_duplicate(shop, [sender])
@@ -363,9 +364,6 @@ def test_with_redis_away_a_restart_serves_all_the_same_and_loses_nothing():
             shop.start()  # now from Redis alone
             check_exactly_once(shop, [sender])
             stop_cleanly(shop)
-        finally:
-            server.terminate()
-            server.wait(20)
 
 
 @pytest.mark.parametrize("victim", ["worker-0", "ingest", "console"])
@@ -373,6 +371,7 @@ def test_a_process_that_hangs_is_killed_and_replaced(victim):
     with shop_of() as shop:
         senders = [Sender(shop, number, patient=True) for number in range(2)]
         wait_for_load(senders)
+        wait_until_seen_alive()
         with renderer(shop, senders):
             before = others(shop)
             os.kill(before[victim], signal.SIGSTOP)
@@ -398,7 +397,7 @@ def test_an_adopted_process_that_hangs_is_killed_and_replaced():
         shop.kill()
         shop.start()
         before = others(shop)
-        time.sleep(1)  # it has been seen alive
+        wait_until_seen_alive()
         os.kill(before["worker-1"], signal.SIGSTOP)
         eventually(lambda: others(shop)["worker-1"] != before["worker-1"], 30)
 
@@ -408,7 +407,7 @@ def test_a_supervisor_that_was_stopped_for_long_kills_nobody_on_waking():
     with shop_of() as shop:
         before = others(shop)
         supervisor = shop.process.pid
-        time.sleep(1)
+        wait_until_seen_alive()
         os.kill(supervisor, signal.SIGSTOP)
         for pid in before.values():
             os.kill(pid, signal.SIGSTOP)

@@ -15,6 +15,7 @@ import urllib.request
 
 import pytest
 
+import peers
 from appliance import BIN, ROOT, Appliance, data_file, run
 
 CONFIG = """
@@ -432,7 +433,7 @@ def test_a_paced_replay_takes_its_time_and_shifts_to_now(tmp_path):
 def test_the_sample_maps_fit_their_files(file, map_name, rows, sent):
     data = data_file(file)
     if data is None:
-        pytest.skip(f"{file} is not there; set DEJA_DATA to the folder of the real data")
+        peers.cannot(f"{file} is not there; set DEJA_DATA to the folder of the real data")
     with served() as shop:
         done = shop.deja("replay", data, "--map", ROOT / f"tools/sample/{map_name}.map.toml", "--json",
                          "--limit", "20000", "--probes", "0")

@@ -12,6 +12,7 @@ import xml.dom.minidom
 
 import pytest
 
+import peers
 from appliance import BIN, ROOT, Appliance, run
 from traffic import eventually
 
@@ -252,8 +253,7 @@ def test_the_saved_values_lie_where_only_root_may_put_them():
 
 
 def test_shell_scripts_are_clean():
-    if not shutil.which("shellcheck"):
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("shellcheck is not installed")
+    peers.need("shellcheck", package="shellcheck")
     done = subprocess.run(["shellcheck", PROFILE / "script.sh"], text=True, capture_output=True)
     assert done.returncode == 0, done.stdout
 
