@@ -1,4 +1,5 @@
 // How an owner takes a shard over: format or check, then sweep. Part of ShardWriter.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,9 @@ namespace {
 
 constexpr const char* kRemedy =
     "Stop the appliance and start it again: it makes a new segment and reads the profiles back";
+
+/// Half of what a word holds: at a thousand million changes a second, some 290 years.
+constexpr std::uint64_t kStampEnd = std::uint64_t{1} << 63U;
 
 /// Which entry points to a block: main bucket and tag. Main buckets are fewer than 2³⁰, so no claim
 /// is kUnclaimed.
@@ -129,7 +133,7 @@ Status ShardWriter::sweep_blocks(const std::vector<std::uint64_t>& claims) {
   std::vector<char> memory(geometry_.block_bytes() + 8);
   ProfileCopy head(memory.data(), geometry_);
   constexpr std::uint32_t kHeaderWords = TableGeometry::kBlockHeaderBytes / 8;
-  next_stamp_ = header.next_stamp.load(std::memory_order_relaxed);
+  std::uint64_t highest = header.next_stamp.load(std::memory_order_relaxed);
   for (std::uint32_t block = 0; block < geometry_.blocks_per_shard; ++block) {
     constexpr std::uint32_t kAhead = 8;
     if (block + kAhead < geometry_.blocks_per_shard) {
@@ -139,7 +143,7 @@ Status ShardWriter::sweep_blocks(const std::vector<std::uint64_t>& claims) {
     }
     const BlockWord* words = parts_.block(block);
     const std::uint64_t stamp = words[0].load(std::memory_order_relaxed);
-    if (stamp >= next_stamp_) next_stamp_ = stamp + 1;
+    highest = std::max(highest, stamp);
     if (claims[block] == kUnclaimed) continue;
     load_words(words, head.memory(), kHeaderWords);
     const BlockHeaderLayout block_header = head.header();
@@ -155,7 +159,9 @@ Status ShardWriter::sweep_blocks(const std::vector<std::uint64_t>& claims) {
     }
     partial_count_ += head.partial() ? 1 : 0;
   }
-  if (next_stamp_ == 0) return damaged(header, "its stamps are used up");
+  // No appliance lives to see the end: stamps that high are not an owner's.
+  if (highest >= kStampEnd) return damaged(header, "its stamps are used up");
+  next_stamp_ = highest + 1;
   return Done{};
 }
 

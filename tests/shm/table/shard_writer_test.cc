@@ -238,6 +238,11 @@ TEST(ShardWriter, AttachRefusesADamagedShardAndLeavesItAsItIs) {
       {"a link out of range", [](auto& parts) { parts.link(1).store(3); }, "chain"},
       {"a lonely bucket in use", [](auto& parts) { parts.entry(16).store(make_entry(1, 15)); },
        "not empty"},
+      {"stamps that end soon", [](auto& parts) { parts.header().next_stamp.store(~0ULL - 1); },
+       "stamps are used up"},
+      // The first block of all: those behind it have lower ones.
+      {"a last stamp in a block", [](auto& parts) { parts.block(0)[0].store(~0ULL); },
+       "stamps are used up"},
   };
   for (const Case& test : cases) {
     const ShardMemory memory(geometry);
