@@ -3,6 +3,7 @@ what it was is kept as a dead letter, which is no event of its own and costs nob
 
 import json
 import os
+import re
 import signal
 
 import bad_input_capnp as capnp
@@ -118,6 +119,8 @@ def test_over_http_the_bad_ones_are_kept_and_replayed_once_the_config_takes_them
         long = found["key_too_long", "userId"]
         table = dlq(shop, "list").stdout
         assert "rejected: key_too_long at userId" in table and "\x1b" not in table
+        [line] = [line for line in table.splitlines() if "missing_event at event" in line]
+        assert re.search(r"missing_event at event +track +ada +ring", line), table
         first = shown(shop, long)
         assert json.loads(first["text"]) == bad_batch("h")[1] and first["from"] == "http"
         assert first["not_replayable"] is None and first["cut"] is False

@@ -65,7 +65,8 @@ void add_replay(CLI::App& app, ReplayOptions& options) {
 }
 
 void add_dlq(CLI::App& app, DlqOptions& options) {
-  CLI::App& verb = *app.add_subcommand("dlq", "dead letters: events that no worker could apply");
+  CLI::App& verb =
+      *app.add_subcommand("dlq", "dead letters: events that could not be understood or applied");
   verb.require_subcommand(1);
   CLI::App& list = *verb.add_subcommand("list", "all of them");
   CLI::App& show = *verb.add_subcommand("show", "one, as JSON");

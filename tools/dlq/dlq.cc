@@ -42,10 +42,25 @@ std::string instant_of(std::int64_t time_us) {
   return text;
 }
 
+/// What a letter says of its event; empty where nothing can be read.
+struct Names {
+  std::vector<std::string> events;
+  std::string user;
+};
+
+Names names_of(const DeadLetter& letter, const LetterEvent& event) {
+  if (!is_rejected(letter)) return {event.kinds, event.readable ? event.user : std::string()};
+  const LetterText text = read_letter_text(letter);
+  Names names{{}, text.user};
+  if (!text.event.empty()) names.events.push_back(text.event);
+  return names;
+}
+
+/// In the table.
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : "+") + name;
-  return text;
+  return text.empty() ? "?" : printable(text);
 }
 
 void append_texts(std::string& out, const std::vector<std::string>& texts) {
@@ -82,12 +97,13 @@ void append_letter(std::string& out, LetterBox& box, const DeadLetter& letter,
   }
   out += ",\"worker\":" + std::to_string(head.worker) + ",\"ring\":" + std::to_string(head.ring) +
          ",\"position\":" + std::to_string(head.ring_position) + ",\"events\":";
-  append_texts(out, event.kinds);
+  const Names names = names_of(letter, event);
+  append_texts(out, names.events);
   out += ",\"user\":";
-  if (event.readable) {
-    append_json_text(out, event.user);
-  } else {
+  if (names.user.empty()) {
     out += "null";
+  } else {
+    append_json_text(out, names.user);
   }
   const auto replayed = box.marks().find(letter.number);
   out += ",\"replayed\":" + (replayed ? "\"" + instant_of(*replayed) + "\"" : "null");
@@ -139,15 +155,14 @@ int run_dlq_list(const DlqOptions& options) {
   std::vector<std::array<std::string, 7>> rows = {
       {"number", "when", "reason", "event", "user", "place", "replayed"}};
   for (const DeadLetter& letter : box.scan().letters) {
-    const LetterEvent event = read_letter_event(box.scan(), letter);
+    const Names names = names_of(letter, read_letter_event(box.scan(), letter));
     const auto replayed = box.marks().find(letter.number);
-    rows.push_back({std::to_string(letter.number), instant_of(letter.head.consumed_us),
-                    reason_of(letter), event.readable ? printable(joined(event.kinds)) : "?",
-                    event.readable ? printable(event.user) : "?",
-                    "ring " + std::to_string(letter.head.ring) + "." +
-                        std::to_string(letter.head.worker) + " at " +
-                        std::to_string(letter.head.ring_position),
-                    replayed ? instant_of(*replayed) : "no"});
+    rows.push_back(
+        {std::to_string(letter.number), instant_of(letter.head.consumed_us), reason_of(letter),
+         joined(names.events), names.user.empty() ? "?" : printable(names.user),
+         "ring " + std::to_string(letter.head.ring) + "." + std::to_string(letter.head.worker) +
+             " at " + std::to_string(letter.head.ring_position),
+         replayed ? instant_of(*replayed) : "no"});
   }
   std::array<std::size_t, 7> widths{};
   for (const auto& row : rows) {

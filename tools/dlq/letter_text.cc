@@ -1,8 +1,10 @@
 #include "tools/dlq/letter_text.h"
 
 #include <array>
+#include <vector>
 
 #include "ring/rejected_event.h"
+#include "tools/replay/json_members.h"
 
 namespace deja {
 namespace {
@@ -10,6 +12,14 @@ namespace {
 /// By RejectedEvent::call.
 constexpr std::array<const char*, 7> kRoutes = {
     "/v1/batch", "/v1/track", "/v1/page", "/v1/screen", "/v1/group", "/v1/identify", "/v1/alias"};
+
+/// It was rejected, so any of this may be missing or something else.
+void read_names(LetterText& letter) {
+  const std::vector<std::string> said =
+      json_members(letter.text, {"event", "type", "userId", "anonymousId"});
+  letter.event = !said[0].empty() ? said[0] : said[1];
+  letter.user = !said[2].empty() || said[3].empty() ? said[2] : "anon:" + said[3];
+}
 
 }  // namespace
 
@@ -32,6 +42,7 @@ LetterText read_letter_text(const DeadLetter& letter) {
   made.route = kRoutes.at(event->call);
   made.body = event->form == RejectedForm::kBody ? made.text : "{\"batch\":[" + made.text + "]}";
   if (made.cut) made.fault = "not all of it was kept";
+  read_names(made);
   return made;
 }
 

@@ -15,6 +15,8 @@ struct LetterText {
   std::int64_t received_us = 0;
   bool of_stream = false;
   bool cut = false;
+  std::string event;  ///< what it calls itself; empty: nothing that could be read
+  std::string user;   ///< whose it says it is, in the same way
   std::string text;   ///< as it was received; of the stream: put into JSON
   std::string route;  ///< to send it to
   std::string body;   ///< to send

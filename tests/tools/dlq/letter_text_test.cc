@@ -56,6 +56,19 @@ TEST(LetterText, IsSentAgainAsItWasToWhereItWas) {
   EXPECT_EQ(stream.body, element.body);
 }
 
+TEST(LetterText, SaysWhoseItIsAsFarAsThatCanBeRead) {
+  const auto names = [](const std::string& text) {
+    const LetterText letter = read(record_of(RejectedForm::kElement, 1, text));
+    return letter.event + "|" + letter.user;
+  };
+  EXPECT_EQ(names(R"({"userId":"ada","event":5})"), "5|ada");
+  EXPECT_EQ(names(R"({"type":"track","event":"X"})"), "X|");
+  EXPECT_EQ(names(R"({"type":"page","anonymousId":"a1","userId":null})"), "page|anon:a1");
+  EXPECT_EQ(names(R"({"userId":["ada"],"event":{}})"), "|");
+  EXPECT_EQ(names(R"(["userId"])"), "|");
+  EXPECT_EQ(names(R"({"userId":"ada")"), "|") << "cut";
+}
+
 TEST(LetterText, ThatIsNotWholeIsShownAndNotSent) {
   const LetterText cut = read(record_of(RejectedForm::kElement, 0, "{\"a", kRejectedCut));
   EXPECT_EQ(cut.text, "{\"a");
