@@ -57,7 +57,7 @@ bool read_id(const KnownValue& from, Known which, std::array<char, 32>& memory,
   } else if (from.value.kind == ValueKind::kNumber) {
     id = id_of_number(from, memory);
   } else {
-    return refused(refusal, code::kBadType, "an id is a text or a number", which);
+    return refused(refusal, code::kBadType, "an id must be a text or a number", which);
   }
   return true;
 }
@@ -160,7 +160,7 @@ bool JsonExtractor::extract(std::string_view event, CallType route, Extraction& 
     into.call = type.is_text() ? call_of(type.text()) : CallType::kNone;
   }
   if (!type.is_missing() && !type.is_text()) {
-    return refused(refusal, code::kBadType, "type is a text", Known::kType);
+    return refused(refusal, code::kBadType, "type must be a text", Known::kType);
   }
   if (into.call == CallType::kNone) {
     return refused(refusal, code::kUnknownType,
@@ -176,7 +176,7 @@ bool JsonExtractor::extract(std::string_view event, CallType route, Extraction& 
   if (message_id.is_text()) {
     into.message_id = message_id.text();
   } else if (!message_id.is_missing()) {
-    return refused(refusal, code::kBadType, "messageId is a text", Known::kMessageId);
+    return refused(refusal, code::kBadType, "messageId must be a text", Known::kMessageId);
   }
   if (sharing_) {
     if (into.user_id.empty()) into.user_id = shared_values_->user_id;
@@ -196,7 +196,7 @@ bool JsonExtractor::extract(std::string_view event, CallType route, Extraction& 
   if (into.call == CallType::kTrack) {
     const KnownValue& name = walk_->at(Known::kEvent);
     if (!name.is_missing() && !name.is_text()) {
-      return refused(refusal, code::kBadType, "event is a text", Known::kEvent);
+      return refused(refusal, code::kBadType, "event must be a text", Known::kEvent);
     }
     into.name = name.is_text() ? name.text() : std::string_view{};
     if (into.name.empty()) {
@@ -206,7 +206,7 @@ bool JsonExtractor::extract(std::string_view event, CallType route, Extraction& 
   } else if (into.call == CallType::kPage || into.call == CallType::kScreen) {
     const KnownValue& name = walk_->at(Known::kName);
     if (!name.is_missing() && !name.is_text()) {
-      return refused(refusal, code::kBadType, "name is a text", Known::kName);
+      return refused(refusal, code::kBadType, "name must be a text", Known::kName);
     }
     if (name.is_text()) into.name = name.text();
   } else if (into.call == CallType::kGroup) {
@@ -216,7 +216,7 @@ bool JsonExtractor::extract(std::string_view event, CallType route, Extraction& 
     } else if (group.is_text()) {
       into.name = group.text();
     } else if (!group.is_missing()) {
-      return refused(refusal, code::kBadType, "an id is a text or a number", Known::kGroupId);
+      return refused(refusal, code::kBadType, "an id must be a text or a number", Known::kGroupId);
     }
   }
 

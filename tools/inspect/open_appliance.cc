@@ -3,15 +3,22 @@
 #include "shm/segment_names.h"
 
 namespace deja {
+namespace {
+
+Error not_served(const ApplianceName& which) {
+  return {"no appliance \"" + which.name + "\" is served in " + which.directory, 0,
+          "Start it with deja serve -c FILE, or name another with --name and --directory"};
+}
+
+}  // namespace
 
 Result<ApplianceHandle> open_appliance(const ApplianceName& which) {
   deja_appliance* opened = nullptr;
   const deja_status status = deja_open(which.name.c_str(), which.directory.c_str(), &opened);
   if (status == DEJA_OK) return ApplianceHandle(opened);
+  if (status == DEJA_ABSENT) return not_served(which);
   const char* remedy = "Check --name and --directory";
-  if (status == DEJA_ABSENT) {
-    remedy = "Start it with deja serve -c FILE, or name another with --name and --directory";
-  } else if (status == DEJA_DENIED) {
+  if (status == DEJA_DENIED) {
     remedy = "Run as the service's user, or join [appliance] readers_group";
   } else if (status == DEJA_NEWER) {
     remedy = "Use the deja of the same build as the appliance";
@@ -26,12 +33,8 @@ Result<ApplianceHandle> open_appliance(const ApplianceName& which) {
 Result<Segment> open_segment(const ApplianceName& which) {
   auto segment = Segment::open(segment_path(which));
   if (segment.ok()) return segment;
-  Error error = segment.error();
-  if (error.error_number == ENOENT) {
-    error = {"no appliance \"" + which.name + "\" is served in " + which.directory, 0,
-             "Start it with deja serve -c FILE, or name another with --name and --directory"};
-  }
-  return error;
+  if (segment.error().error_number == ENOENT) return not_served(which);
+  return segment;
 }
 
 std::string segment_path(const ApplianceName& which) {

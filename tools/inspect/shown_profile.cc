@@ -10,6 +10,8 @@ namespace deja {
 namespace {
 
 constexpr std::string_view kAnonymousPrefix = "anon:";
+/// Two clocks read one after the other may be set apart by less.
+constexpr std::int64_t kClocksApartUs = 1'000'000;
 
 std::vector<ShownItem> items_of(const deja_appliance* appliance, const deja_profile* profile,
                                 deja_feature feature, std::int64_t at_us) {
@@ -215,9 +217,13 @@ void append_shown_json(std::string& out, const ShownProfile& profile) {
 std::string profile_table(const ShownProfile& profile, std::int64_t at_us, const Style& style) {
   std::string updated;
   append_instant(updated, profile.updated_us);
-  std::string text = std::string(style.bold) + profile.user + style.plain + "  " + style.dim +
-                     "updated " + human_age(profile.age_us) + " ago (" + updated + "), sequence " +
-                     std::to_string(profile.sequence) + style.plain + "\n";
+  // Of an instant that was asked for (--at), a later event may have been the last.
+  const bool later = profile.updated_us - at_us > kClocksApartUs;
+  std::string text =
+      std::string(style.bold) + profile.user + style.plain + "  " + style.dim + "updated " +
+      (later ? human_age(profile.updated_us - at_us) + " after that instant"
+             : human_age(profile.age_us) + " ago") +
+      " (" + updated + "), sequence " + std::to_string(profile.sequence) + style.plain + "\n";
   std::size_t columns = 0;
   for (const ShownFeature& feature : profile.features) {
     columns = std::max(columns, text_columns(feature.name));

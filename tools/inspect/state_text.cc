@@ -130,7 +130,8 @@ std::string state_text(const ApplianceState& state, const Style& style) {
         line += std::string(style.red) + ", no sign of life for " + human_age(age_us) + style.plain;
         break;
       case Health::kRestarted:
-        line += std::string(style.red) + ", the one before it ended just now" + style.plain;
+        line += std::string(style.red) + ", the one before it ended " +
+                human_age(state.now_us - process.started_us) + " ago" + style.plain;
         break;
       case Health::kAlive:
         break;

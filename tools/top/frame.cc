@@ -142,9 +142,8 @@ void keep_stages(std::vector<StageLatency>& latencies, std::size_t rows_max, std
   });
 }
 
-std::vector<Line> latency_lines(const std::vector<StageLatency>& latencies) {
-  std::vector<Line> lines = {
-      {row("latency, last 10 s", {"count", "p50", "p99", "p99.9"}), Look::kTitle}};
+std::vector<Line> latency_lines(const std::vector<StageLatency>& latencies, const char* title) {
+  std::vector<Line> lines = {{row(title, {"count", "p50", "p99", "p99.9"}), Look::kTitle}};
   for (const StageLatency& latency : latencies) {
     const HistogramCopy& copy = latency.copy;
     const auto percentile = [&](double fraction) {
@@ -196,8 +195,8 @@ std::vector<std::string> frame_lines(const LookHistory& history, TerminalSize si
   // Header, rates, three titles, journal and Redis: what has no list to shorten.
   const std::size_t fixed = (trouble.empty() ? 0 : 1) + 1 + 2 + 1 + 2 + 1 + 1;
   std::size_t room = size.rows > fixed ? size.rows - fixed : 0;
-  std::vector<StageLatency> latencies =
-      latencies_between(history.before(kLatencyUs), history.last());
+  const ApplianceState* before = history.before(kLatencyUs);
+  std::vector<StageLatency> latencies = latencies_between(before, history.last());
   keep_stages(latencies, room, queues + processes);
   room -= std::min(room, latencies.size());
   constexpr std::size_t kGaps = 4;
@@ -221,7 +220,8 @@ std::vector<std::string> frame_lines(const LookHistory& history, TerminalSize si
   append(lines, queue_lines(state, for_queues));
   append(lines, store_lines(state));
   gap();
-  append(lines, latency_lines(latencies));
+  append(lines, latency_lines(latencies,
+                              before != nullptr ? "latency, last 10 s" : "latency, since start"));
   gap();
   lines.push_back({row("process", {"state", "heartbeat", "up", "lives", "pid"}), Look::kTitle});
   append(lines, process_lines(state, for_processes));

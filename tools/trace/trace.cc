@@ -127,20 +127,16 @@ class Told {
 
   /// Says what was told, and what was not. False: spans were dropped.
   bool finish(std::uint64_t dropped_count) {
-    const auto print = [](const char* text) { std::fprintf(stderr, "%s", text); };
-    print((human_count(count_) + (count_ == 1 ? " event" : " events") + " followed").c_str());
+    // First, since it may have something to say itself.
+    const OtlpExporter::Counts spans = exporter_ ? exporter_->finish() : OtlpExporter::Counts{};
+    std::string text = human_count(count_) + (count_ == 1 ? " event" : " events") + " followed";
     if (dropped_count != 0) {
-      print(("; " + human_count(dropped_count) +
-             " more found no slot: follow a smaller part of them (--sample)")
-                .c_str());
+      text += "; " + human_count(dropped_count) +
+              " more found no slot: follow a smaller part of them (--sample)";
     }
-    OtlpExporter::Counts spans;
-    if (exporter_) {
-      spans = exporter_->finish();
-      print(("; " + human_count(spans.sent) + " spans sent").c_str());
-      if (spans.dropped != 0) print((", " + human_count(spans.dropped) + " dropped").c_str());
-    }
-    print("\n");
+    if (exporter_) text += "; " + human_count(spans.sent) + " spans sent";
+    if (spans.dropped != 0) text += ", " + human_count(spans.dropped) + " dropped";
+    std::fprintf(stderr, "%s\n", text.c_str());
     return spans.dropped == 0;
   }
 

@@ -177,7 +177,8 @@ Result<bool> Keeper::read_back(std::vector<std::uint64_t>& in_redis) {
       if (outcome == ReadBack::Outcome::kDone) {
         translated_ = back.translated_count() != 0;
         if (begin_above != 0) {
-          say("filed the profiles anew: shards = " + std::to_string(in_redis.size()));
+          say("filed the profiles anew: shards = " + std::to_string(in_redis.size()) +
+              ", until Redis has had them for redis.loss_window");
         }
         say("restored " + std::to_string(back.restored_count()) + " profiles, " +
             std::to_string(back.translated_count()) + " of them from another config; " +

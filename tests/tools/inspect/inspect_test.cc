@@ -48,6 +48,17 @@ TEST(ShownProfile, IsWrittenAsJsonInTheOneShape) {
   EXPECT_EQ(table.find('\033'), std::string::npos);
 }
 
+TEST(ShownProfile, SaysOfAnInstantBeforeItsLastEventThatThisCameLater) {
+  ShownProfile profile;
+  profile.updated_us = 7'200'000'000;
+  const auto head = [&](std::int64_t at_us) {
+    const std::string table = profile_table(profile, at_us, Style{});
+    return table.substr(0, table.find(" ("));
+  };
+  EXPECT_EQ(head(0), "  updated 2 h after that instant");
+  EXPECT_EQ(head(profile.updated_us - 1'000), "  updated 0 s ago") << "clocks";
+}
+
 TEST(ShownProfile, KnowsUsersAndVisitorsByTheirText) {
   EXPECT_EQ(parse_user("ada")->name_space, 0U);
   EXPECT_EQ(parse_user("anon:x")->name_space, 1U);

@@ -114,6 +114,14 @@ TEST(Frame, FitsWhateverTheSizeAndHowManyThereAre) {
   }
 }
 
+TEST(Frame, SaysOfWhichTimeItsLatenciesAre) {
+  LookHistory history(kLatencyUs);
+  history.add(look_at(60'000'000, 0, 1));
+  EXPECT_NE(text_of(history, {80, 24}).find("\nlatency, since start "), std::string::npos);
+  history.add(look_at(61'000'000, 0, 1));
+  EXPECT_NE(text_of(history, {80, 24}).find("\nlatency, last 10 s "), std::string::npos);
+}
+
 TEST(Frame, LeavesOutFirstWhoIsWell) {
   ApplianceState state = look_at(2'000'000, 0, 64);
   state.processes[40].heartbeat_us -= 2 * kSilentUs;
