@@ -133,7 +133,7 @@ Status ShardWriter::sweep_blocks(const std::vector<std::uint64_t>& claims) {
   std::vector<char> memory(geometry_.block_bytes() + 8);
   ProfileCopy head(memory.data(), geometry_);
   constexpr std::uint32_t kHeaderWords = TableGeometry::kBlockHeaderBytes / 8;
-  std::uint64_t highest = header.next_stamp.load(std::memory_order_relaxed);
+  std::uint64_t highest = 0;
   for (std::uint32_t block = 0; block < geometry_.blocks_per_shard; ++block) {
     constexpr std::uint32_t kAhead = 8;
     if (block + kAhead < geometry_.blocks_per_shard) {
@@ -160,8 +160,9 @@ Status ShardWriter::sweep_blocks(const std::vector<std::uint64_t>& claims) {
     partial_count_ += head.partial() ? 1 : 0;
   }
   // No appliance lives to see the end: stamps that high are not an owner's.
-  if (highest >= kStampEnd) return damaged(header, "its stamps are used up");
-  next_stamp_ = highest + 1;
+  const std::uint64_t next = header.next_stamp.load(std::memory_order_relaxed);
+  if (std::max(highest, next) >= kStampEnd) return damaged(header, "its stamps are used up");
+  next_stamp_ = std::max(highest + 1, next);
   return Done{};
 }
 
