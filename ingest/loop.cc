@@ -12,6 +12,7 @@
 
 #include "ingest/loop_connection.h"
 #include "ingest/loop_direct.h"
+#include "ingest/loop_ends.h"
 #include "ingest/loop_ring.h"
 #include "shm/base/check.h"
 #include "shm/base/clock.h"
@@ -52,6 +53,7 @@ struct Loop::State final : CompletionHandler {
   std::vector<std::uint32_t> free_slots;
   std::vector<std::uint32_t> busy;
   DirectPlaces direct{0};
+  UnseenEnds unseen_ends;
   std::uint32_t open_count = 0;
   std::int64_t now_us = 0;
   std::int64_t next_sweep_us = 0;
@@ -84,6 +86,8 @@ struct Loop::State final : CompletionHandler {
   void offer_place(LoopConnection& connection);
   void give_place_up(LoopConnection& connection);
   void give_quiet_places_up();
+  void note_bytes(LoopConnection& connection);
+  bool look_for_ends();
   void release_handler(LoopConnection& connection);
   void finish(LoopConnection& connection);
   void tear(LoopConnection& connection);
@@ -119,6 +123,7 @@ Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options,
   state.now_us = wall_us();
   state.busy.reserve(options.connections_max);
   state.free_slots.reserve(options.connections_max);
+  state.unseen_ends.reserve(options.connections_max);
   for (const LoopListener& listener : options.listeners) {
     state.listeners.push_back({listener, false, {}});
     state.ring->prepare_listener(listener.descriptor);
@@ -241,6 +246,7 @@ void Loop::State::on_receive(LoopConnection& connection, const LoopCompletion& c
   if (result > 0) {
     count(&LoopCounters::received_bytes, static_cast<std::uint64_t>(result));
     connection.active_us = now_us;
+    if (completion.more) note_bytes(connection);
     if (connection.phase == ConnectionPhase::kOpen) {
       follow(connection, connection.handler->on_receive(completion.bytes, now_us));
       return offer_place(connection);
@@ -377,6 +383,30 @@ void Loop::State::give_quiet_places_up() {
   }
 }
 
+void Loop::State::note_bytes(LoopConnection& connection) {
+  const bool may_be_missed =
+      ring->misses_ends() && !connection.peer_address.known && !connection.receives_directly;
+  if (!may_be_missed || connection.listed_unseen) return;
+  connection.listed_unseen = true;
+  unseen_ends.note(connection.number);
+}
+
+/// Whoever has ended unseen is received from anew, which tells of it. False: there is nobody.
+bool Loop::State::look_for_ends() {
+  bool found = false;
+  unseen_ends.take([&](std::uint32_t number) {
+    LoopConnection& connection = *connections[number];
+    connection.listed_unseen = false;
+    const bool at_the_ring = connection.receive_armed && !connection.receives_directly;
+    if (!at_the_ring || connection.peer_ended || !UnseenEnds::has_ended(connection.descriptor)) {
+      return;
+    }
+    cancel_receive(connection);
+    found = true;
+  });
+  return found;
+}
+
 void Loop::State::release_handler(LoopConnection& connection) {
   if (!connection.handler) return;
   connection.handler->on_close();
@@ -431,6 +461,7 @@ void Loop::State::run_busy() {
 void Loop::State::sweep() {
   next_sweep_us = now_us + kSweepUs;
   give_quiet_places_up();
+  look_for_ends();
   for (auto& slot : connections) {
     LoopConnection& connection = *slot;
     if (connection.phase == ConnectionPhase::kLingering) {
@@ -500,6 +531,7 @@ void Loop::idle() {
       if (news()) return;
     } while (steady_ns() < until_ns);
   }
+  if (state.look_for_ends()) return;
   Bell* bell = state.options.bell;
   if (bell != nullptr) bell->announce_sleep();
   if (news()) {

@@ -39,6 +39,7 @@ struct LoopConnection final : ConnectionOutput {
   bool shutdown_armed = false;
   bool peer_ended = false;
   bool listed_busy = false;          // its number is in the loop's list; outlives the connection
+  bool listed_unseen = false;        // … and in that of UnseenEnds
   std::int64_t active_us = 0;        // last byte in either direction
   std::int64_t linger_until_us = 0;  // kLingering
   std::unique_ptr<ConnectionHandler> handler;

@@ -52,6 +52,8 @@ class LoopRing {
   LoopRing& operator=(const LoopRing&) = delete;
 
   [[nodiscard]] virtual IoBackend backend() const = 0;
+  /// Whether a receive may go on beyond its peer's end (ingest/loop_ends.h).
+  [[nodiscard]] virtual bool misses_ends() const { return false; }
   /// First, and on the thread that will use it.
   [[nodiscard]] virtual Status enable() = 0;
   /// Before the first accept on it. The socket is held by other processes too, and is changed for

@@ -28,6 +28,7 @@ class UringRing final : public LoopRing {
   ~UringRing() override;
 
   [[nodiscard]] IoBackend backend() const override { return IoBackend::kUring; }
+  [[nodiscard]] bool misses_ends() const override { return true; }
   [[nodiscard]] Status enable() override;
   void accept(int listener, std::uint64_t user_data) override;
   void receive(int socket, std::uint64_t user_data) override;

@@ -9,13 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/ingest/loop/forwarding_ring.h"
 #include "tests/ingest/loop/loop_world.h"
 
 namespace deja {
 namespace {
 
 /// Another ring, and what was asked of it.
-class CountingRing final : public LoopRing {
+class CountingRing final : public ForwardingRing {
  public:
   struct Counts {
     int receives = 0;
@@ -23,44 +24,19 @@ class CountingRing final : public LoopRing {
     std::function<void()> on_cancel = [] {};
   };
   CountingRing(std::unique_ptr<LoopRing> ring, Counts& counts)
-      : ring_(std::move(ring)), counts_(counts) {}
+      : ForwardingRing(std::move(ring)), counts_(counts) {}
 
-  [[nodiscard]] IoBackend backend() const override { return ring_->backend(); }
-  [[nodiscard]] Status enable() override { return ring_->enable(); }
-  void prepare_listener(int listener) override { ring_->prepare_listener(listener); }
-  void accept(int listener, std::uint64_t user_data) override {
-    ring_->accept(listener, user_data);
-  }
   void receive(int socket, std::uint64_t user_data) override {
     ++counts_.receives;
-    ring_->receive(socket, user_data);
-  }
-  void poll_readable(int descriptor, std::uint64_t user_data) override {
-    ring_->poll_readable(descriptor, user_data);
-  }
-  void send(int socket, std::span<const std::uint8_t> bytes, std::uint64_t user_data) override {
-    ring_->send(socket, bytes, user_data);
-  }
-  void shutdown_write(int socket, std::uint64_t user_data) override {
-    ring_->shutdown_write(socket, user_data);
-  }
-  void close(int descriptor, std::uint64_t user_data) override {
-    ring_->close(descriptor, user_data);
+    ForwardingRing::receive(socket, user_data);
   }
   void cancel(int descriptor, std::uint64_t target) override {
     ++counts_.cancels;
     counts_.on_cancel();
-    ring_->cancel(descriptor, target);
-  }
-  void submit() override { ring_->submit(); }
-  void submit_and_wait(std::int64_t bound_ns) override { ring_->submit_and_wait(bound_ns); }
-  [[nodiscard]] bool ready() override { return ring_->ready(); }
-  std::uint32_t take_completions(std::uint32_t count_max, CompletionHandler& handler) override {
-    return ring_->take_completions(count_max, handler);
+    ForwardingRing::cancel(descriptor, target);
   }
 
  private:
-  std::unique_ptr<LoopRing> ring_;
   Counts& counts_;
 };
 
