@@ -1,5 +1,5 @@
-// Ends of peers that a ring may not tell of. io_uring's multishot receive can miss the shutdown of a
-// unix socket that comes right behind bytes: two wake-ups become one look, which takes the bytes,
+// Ends of peers that a ring may not tell of. io_uring's multishot receive can miss the shutdown of
+// a unix socket that comes right behind bytes: two wake-ups become one look, which takes the bytes,
 // hears from the socket that there are no more, and waits for a third (github.com/axboe/liburing,
 // issue 1549; seen on Linux 6.18). A peer that waits for our end then waits for ever. So the loop
 // looks itself, once behind the last bytes of each such connection. Private to ingest/loop.cc; its
