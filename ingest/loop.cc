@@ -246,7 +246,7 @@ void Loop::State::on_receive(LoopConnection& connection, const LoopCompletion& c
   if (result > 0) {
     count(&LoopCounters::received_bytes, static_cast<std::uint64_t>(result));
     connection.active_us = now_us;
-    if (completion.more) note_bytes(connection);
+    note_bytes(connection);
     if (connection.phase == ConnectionPhase::kOpen) {
       follow(connection, connection.handler->on_receive(completion.bytes, now_us));
       return offer_place(connection);
@@ -340,8 +340,8 @@ void Loop::State::cancel_receive(LoopConnection& connection) {
 /// To one that sends: its next receive is the loop's own, once the ring's has ended.
 void Loop::State::offer_place(LoopConnection& connection) {
   const bool goes_on = connection.phase == ConnectionPhase::kOpen && connection.receive_wanted;
-  const bool at_the_ring = connection.receive_armed && !connection.receives_directly;
-  if (!goes_on || !at_the_ring || connection.receive_cancelled || !direct.has_room()) return;
+  if (!goes_on || !connection.receives_at_ring() || connection.receive_cancelled) return;
+  if (!direct.has_room()) return;
   connection.place_promised = true;
   direct.promise();
   cancel_receive(connection);
@@ -385,7 +385,7 @@ void Loop::State::give_quiet_places_up() {
 
 void Loop::State::note_bytes(LoopConnection& connection) {
   const bool may_be_missed =
-      ring->misses_ends() && !connection.peer_address.known && !connection.receives_directly;
+      ring->misses_ends() && !connection.peer_address.known && connection.receives_at_ring();
   if (!may_be_missed || connection.listed_unseen) return;
   connection.listed_unseen = true;
   unseen_ends.note(connection.number);
@@ -397,10 +397,7 @@ bool Loop::State::look_for_ends() {
   unseen_ends.take([&](std::uint32_t number) {
     LoopConnection& connection = *connections[number];
     connection.listed_unseen = false;
-    const bool at_the_ring = connection.receive_armed && !connection.receives_directly;
-    if (!at_the_ring || connection.peer_ended || !UnseenEnds::has_ended(connection.descriptor)) {
-      return;
-    }
+    if (!connection.receives_at_ring() || !UnseenEnds::has_ended(connection.descriptor)) return;
     cancel_receive(connection);
     found = true;
   });

@@ -54,6 +54,8 @@ struct LoopConnection final : ConnectionOutput {
     return filling.size() + sending.size() - sent_bytes;
   }
 
+  [[nodiscard]] bool receives_at_ring() const { return receive_armed && !receives_directly; }
+
   [[nodiscard]] PeerAddress peer() const override { return peer_address; }
 
   /// What is to be sent next; empty when nothing is, or a send is under way.

@@ -19,7 +19,6 @@ class UnseenEnds {
  public:
   void reserve(std::size_t connections_max) { numbers_.reserve(connections_max); }
   void note(std::uint32_t number) { numbers_.push_back(number); }
-  [[nodiscard]] bool empty() const { return numbers_.empty(); }
 
   /// Calls `look(number)` for all noted, which are noted no more.
   template <typename Look>

@@ -48,11 +48,16 @@ struct Names {
   std::string user;
 };
 
-Names names_of(const DeadLetter& letter, const LetterEvent& event) {
-  if (!is_rejected(letter)) return {event.kinds, event.readable ? event.user : std::string()};
-  const LetterText text = read_letter_text(letter);
-  Names names{{}, text.user};
-  if (!text.event.empty()) names.events.push_back(text.event);
+/// Of a rejected event; of another one, nothing.
+LetterText text_of(const DeadLetter& letter) {
+  return is_rejected(letter) ? read_letter_text(letter) : LetterText();
+}
+
+Names names_of(const LetterText& text, const LetterEvent& event) {
+  if (!text.readable) return {event.kinds, event.readable ? event.user : std::string()};
+  const SaidNames said = said_names(text);
+  Names names{{}, said.user};
+  if (!said.event.empty()) names.events.push_back(said.event);
   return names;
 }
 
@@ -84,12 +89,11 @@ std::string hex_of(std::span<const std::uint8_t> bytes) {
 
 /// What list and show have in common, without the closing brace.
 void append_letter(std::string& out, LetterBox& box, const DeadLetter& letter,
-                   const LetterEvent& event) {
+                   const LetterEvent& event, const LetterText& text) {
   const DeadLetterLayout& head = letter.head;
   out += "{\"number\":" + std::to_string(letter.number) + ",\"when\":\"" +
          instant_of(head.consumed_us) + "\",\"reason\":\"" + reason_text(head.reason) + "\"";
   if (is_rejected(letter)) {
-    const LetterText text = read_letter_text(letter);
     out += ",\"code\":";
     append_json_text(out, text.code);
     out += ",\"path\":";
@@ -97,7 +101,7 @@ void append_letter(std::string& out, LetterBox& box, const DeadLetter& letter,
   }
   out += ",\"worker\":" + std::to_string(head.worker) + ",\"ring\":" + std::to_string(head.ring) +
          ",\"position\":" + std::to_string(head.ring_position) + ",\"events\":";
-  const Names names = names_of(letter, event);
+  const Names names = names_of(text, event);
   append_texts(out, names.events);
   out += ",\"user\":";
   if (names.user.empty()) {
@@ -110,9 +114,8 @@ void append_letter(std::string& out, LetterBox& box, const DeadLetter& letter,
 }
 
 /// In the table.
-std::string reason_of(const DeadLetter& letter) {
+std::string reason_of(const DeadLetter& letter, const LetterText& text) {
   if (!is_rejected(letter)) return reason_text(letter.head.reason);
-  const LetterText text = read_letter_text(letter);
   return text.readable ? "rejected: " + printable(place_of_fault(text.code, text.path))
                        : "rejected";
 }
@@ -142,7 +145,7 @@ int run_dlq_list(const DlqOptions& options) {
     std::string json = "[";
     for (const DeadLetter& letter : box.scan().letters) {
       if (json.size() > 1) json += ",\n";
-      append_letter(json, box, letter, read_letter_event(box.scan(), letter));
+      append_letter(json, box, letter, read_letter_event(box.scan(), letter), text_of(letter));
       json.push_back('}');
     }
     std::printf("%s]\n", json.c_str());
@@ -155,14 +158,16 @@ int run_dlq_list(const DlqOptions& options) {
   std::vector<std::array<std::string, 7>> rows = {
       {"number", "when", "reason", "event", "user", "place", "replayed"}};
   for (const DeadLetter& letter : box.scan().letters) {
-    const Names names = names_of(letter, read_letter_event(box.scan(), letter));
+    const LetterText text = text_of(letter);
+    const Names names = names_of(text, read_letter_event(box.scan(), letter));
     const auto replayed = box.marks().find(letter.number);
-    rows.push_back(
-        {std::to_string(letter.number), instant_of(letter.head.consumed_us), reason_of(letter),
-         joined(names.events), names.user.empty() ? "?" : printable(names.user),
-         "ring " + std::to_string(letter.head.ring) + "." + std::to_string(letter.head.worker) +
-             " at " + std::to_string(letter.head.ring_position),
-         replayed ? instant_of(*replayed) : "no"});
+    rows.push_back({std::to_string(letter.number), instant_of(letter.head.consumed_us),
+                    reason_of(letter, text), joined(names.events),
+                    names.user.empty() ? "?" : printable(names.user),
+                    "ring " + std::to_string(letter.head.ring) + "." +
+                        std::to_string(letter.head.worker) + " at " +
+                        std::to_string(letter.head.ring_position),
+                    replayed ? instant_of(*replayed) : "no"});
   }
   std::array<std::size_t, 7> widths{};
   for (const auto& row : rows) {
@@ -192,14 +197,14 @@ int run_dlq_show(const DlqOptions& options) {
                     ". deja dlq list shows all");
   }
   const LetterEvent event = read_letter_event(box.scan(), *letter);
+  const LetterText text = text_of(*letter);
   std::string json;
-  append_letter(json, box, *letter, event);
+  append_letter(json, box, *letter, event, text);
   if (letter->head.sequence != 0) {
     json += ",\"shard\":" + std::to_string(letter->head.shard) +
             ",\"sequence\":" + std::to_string(letter->head.sequence) +
             ",\"settled\":" + (letter->settled ? "true" : "false");
   }
-  const LetterText text = is_rejected(*letter) ? read_letter_text(*letter) : LetterText();
   if (text.readable) append_text(json, text);
   if (event.readable) {
     json += ",\"received\":\"" + instant_of(event.received_us) + "\",\"event\":";

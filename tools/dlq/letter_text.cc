@@ -13,14 +13,6 @@ namespace {
 constexpr std::array<const char*, 7> kRoutes = {
     "/v1/batch", "/v1/track", "/v1/page", "/v1/screen", "/v1/group", "/v1/identify", "/v1/alias"};
 
-/// It was rejected, so any of this may be missing or something else.
-void read_names(LetterText& letter) {
-  const std::vector<std::string> said =
-      json_members(letter.text, {"event", "type", "userId", "anonymousId"});
-  letter.event = !said[0].empty() ? said[0] : said[1];
-  letter.user = !said[2].empty() || said[3].empty() ? said[2] : "anon:" + said[3];
-}
-
 }  // namespace
 
 LetterText read_letter_text(const DeadLetter& letter) {
@@ -42,8 +34,15 @@ LetterText read_letter_text(const DeadLetter& letter) {
   made.route = kRoutes.at(event->call);
   made.body = event->form == RejectedForm::kBody ? made.text : "{\"batch\":[" + made.text + "]}";
   if (made.cut) made.fault = "not all of it was kept";
-  read_names(made);
   return made;
+}
+
+SaidNames said_names(const LetterText& text) {
+  // It was rejected, so any of this may be missing or something else.
+  const std::vector<std::string> said =
+      json_members(text.text, {"event", "type", "userId", "anonymousId"});
+  return {!said[0].empty() ? said[0] : said[1],
+          !said[2].empty() || said[3].empty() ? said[2] : "anon:" + said[3]};
 }
 
 std::string place_of_fault(const std::string& code, const std::string& path) {

@@ -15,8 +15,6 @@ struct LetterText {
   std::int64_t received_us = 0;
   bool of_stream = false;
   bool cut = false;
-  std::string event;  ///< what it calls itself; empty: nothing that could be read
-  std::string user;   ///< whose it says it is, in the same way
   std::string text;   ///< as it was received; of the stream: put into JSON
   std::string route;  ///< to send it to
   std::string body;   ///< to send
@@ -28,6 +26,13 @@ struct LetterText {
 }
 
 [[nodiscard]] LetterText read_letter_text(const DeadLetter& letter);
+
+/// What the text says of its event, and whose it is; empty where it says nothing that can be read.
+struct SaidNames {
+  std::string event;
+  std::string user;
+};
+[[nodiscard]] SaidNames said_names(const LetterText& text);
 
 /// "CODE at PATH", or "CODE".
 [[nodiscard]] std::string place_of_fault(const std::string& code, const std::string& path);

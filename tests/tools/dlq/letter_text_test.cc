@@ -58,8 +58,8 @@ TEST(LetterText, IsSentAgainAsItWasToWhereItWas) {
 
 TEST(LetterText, SaysWhoseItIsAsFarAsThatCanBeRead) {
   const auto names = [](const std::string& text) {
-    const LetterText letter = read(record_of(RejectedForm::kElement, 1, text));
-    return letter.event + "|" + letter.user;
+    const SaidNames said = said_names(read(record_of(RejectedForm::kElement, 1, text)));
+    return said.event + "|" + said.user;
   };
   EXPECT_EQ(names(R"({"userId":"ada","event":5})"), "5|ada");
   EXPECT_EQ(names(R"({"type":"track","event":"X"})"), "X|");
